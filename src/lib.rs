@@ -1,0 +1,1 @@
+//! Placeholder head of the crate; the map of the house comes with ARCHITECTURE.md.
