@@ -1,1 +1,20 @@
-//! Placeholder head of the crate; the map of the house comes with ARCHITECTURE.md.
+//! Milena: a broker that speaks Kafka's protocol. ARCHITECTURE.md is the map.
+#![deny(unsafe_code)]
+
+pub mod api;
+pub mod broker;
+pub mod net;
+pub mod state;
+pub mod storage;
+
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod error_code;
+pub mod file;
+pub mod metrics;
+pub mod record;
+pub mod types;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -1,0 +1,1 @@
+//! Every meter by name, with its help line.

@@ -1,0 +1,1 @@
+//! The group coordinator: many groups, one machine.

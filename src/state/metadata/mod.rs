@@ -1,0 +1,1 @@
+//! Cluster metadata: decides topic and configuration changes.

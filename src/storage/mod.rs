@@ -1,0 +1,3 @@
+//! KEEPS. Partitions as files: synchronous Rust over a small file system; knows offsets and bytes, not requests.
+
+pub mod disk;
