@@ -1,1 +1,1 @@
-//!
+//! DRIVES: tasks, waiting, and the order append, commit, answer.

@@ -1,1 +1,1 @@
-//!
+//! The other end of the wire: connect, ask, follow.

@@ -1,1 +1,1 @@
-//!
+//! CARRIES bytes: frames and headers, no API by name.

@@ -1,1 +1,1 @@
-//!
+//! Compiled for tests only: the simulated disk, seeds, models.
