@@ -99,6 +99,10 @@ impl Timestamp {
     }
 }
 
+/// One connection of a client, for as long as the process lives. Numbers are not used twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
 /// Milliseconds on a clock that never goes back and has no date; every timeout is measured on it (I24).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Monotonic(pub u64);
