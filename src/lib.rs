@@ -15,6 +15,7 @@ pub mod file;
 pub mod metrics;
 pub mod record;
 pub mod types;
+pub mod wire;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

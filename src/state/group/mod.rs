@@ -1,1 +1,3 @@
 //! The group coordinator: many groups, one machine.
+
+pub mod generated;

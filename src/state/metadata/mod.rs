@@ -1,1 +1,3 @@
 //! Cluster metadata: decides topic and configuration changes.
+
+pub mod generated;
