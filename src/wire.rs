@@ -228,13 +228,18 @@ impl<'a> Reader<'a> {
         self.required(value)
     }
 
+    /// The count before an array, not yet compared with anything; `None` is null.
+    pub fn array_length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
+        self.length(flexible, |r| r.i32().map(i64::from))
+    }
+
     /// An array, element by element. No element takes less than one byte, so a count above the bytes left is a lie.
     pub fn nullable_array<T>(
         &mut self,
         flexible: bool,
         mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let Some(count) = self.length(flexible, |r| r.i32().map(i64::from))? else { return Ok(None) };
+        let Some(count) = self.array_length(flexible)? else { return Ok(None) };
         if count > self.remaining() {
             return self.fail(Reason::Truncated);
         }

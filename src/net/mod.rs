@@ -1,1 +1,3 @@
 //! CARRIES bytes: frames and headers, no API by name.
+
+pub mod schema;
