@@ -1,0 +1,1 @@
+//! Every rule of the coordinator, from the outside: inputs in, answers and records out.
