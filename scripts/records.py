@@ -394,9 +394,13 @@ def put(field, expression, is_reference, flexible, nullable, prefix):
         ref = "" if is_reference else "&"
         return f"wire::put_{field.type}(out, {ref}{expression}, {flexible});"
     if nullable:
+        # A byte tells whether a struct follows; inside a tagged field it is a varint, and null another number.
+        some, none = "i8(out, 1)", "i8(out, -1)"
+        if field.tag is not None:
+            some, none = "unsigned_varint(out, 1)", "unsigned_varint(out, 0)"
         return f"""match &{expression} {{
-            Some(value) => {{ wire::put_i8(out, 1); value.write(body_version, out); }}
-            None => wire::put_i8(out, -1),
+            Some(value) => {{ wire::put_{some}; value.write(body_version, out); }}
+            None => wire::put_{none},
         }}"""
     return f"{expression}.write(body_version, out);"
 
@@ -470,18 +474,14 @@ def write_tags(struct, prefix):
     return text if when == "true" else f"if flexible {{ {text} }}"
 
 
-def get(field, flexible, nullable, prefix):
+def get(field, flexible, prefix):
     """An expression that reads one value, not an array, as a Result."""
     if field.type in FIXED:
         return f"r.{FIXED[field.type][0].lower()}()"
     if field.type in ("string", "bytes"):
         owned = {"string": "String::from", "bytes": "<[u8]>::to_vec"}[field.type]
-        if nullable:
-            return f"r.nullable_{field.type}({flexible}).map(|value| value.map({owned}))"
         return f"r.{field.type}({flexible}).map({owned})"
     read = f"{prefix + field.type}::read(body_version, r)"
-    if nullable:
-        return f"match r.is_present()? {{ true => {read}.map(Some), false => Ok(None) }}"
     return read
 
 
@@ -493,7 +493,8 @@ def read_value(struct, field, prefix):
     def read(nullable):
         if not field.is_array:
             if nullable and field.is_struct:
-                return f"if r.is_present()? {{ Some({prefix + field.type}::read(body_version, r)?) }} else {{ None }}"
+                present = "r.unsigned_varint()? > 0" if field.tag is not None else "r.is_present()?"
+                return f"if {present} {{ Some({prefix + field.type}::read(body_version, r)?) }} else {{ None }}"
             if nullable and field.type in ("string", "bytes"):
                 owned = {"string": "String::from", "bytes": "<[u8]>::to_vec"}[field.type]
                 return f"r.nullable_{field.type}({flexible})?.map({owned})"
@@ -501,8 +502,8 @@ def read_value(struct, field, prefix):
                 return f"r.string({flexible})?.to_owned()"
             if field.type == "bytes":
                 return f"r.bytes({flexible})?.to_vec()"
-            return get(field, flexible, False, prefix) + "?"
-        element = get(field, flexible, False, prefix)
+            return get(field, flexible, prefix) + "?"
+        element = get(field, flexible, prefix)
         if element.endswith("()") and element.startswith("r."):
             element = f"Reader::{element[2:-2]}"
         else:

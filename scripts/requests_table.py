@@ -44,6 +44,8 @@ def place(schema, fields, path, rows):
         else:
             kind = "String" if field.type == "string" else "Bytes"
         row = f'field("{name}", {kind}, {versions(field.versions)})'
+        if field.is_struct and field.nullable and field.tag is not None:
+            raise SystemExit(f"{name}: a tagged struct that may be null begins with a varint, which the walk does not know")
         if field.is_array:
             row += f".array({element_size(field)})"
         if field.nullable:

@@ -328,7 +328,10 @@ impl<'a> Writer<'a> {
                 if nullable {
                     wire::put_i8(&mut self.out, if null { -1 } else { 1 });
                 }
-                return if null { () } else { self.fields(&format!("{}.", row.path)) };
+                if !null {
+                    self.fields(&format!("{}.", row.path));
+                }
+                return;
             }
         };
         for _ in 0..size {

@@ -1005,10 +1005,10 @@ impl ConsumerGroupMemberMetadataValue {
         if has_classic_member_metadata {
             wire::put_tagged(out, 0, |out| match &self.classic_member_metadata {
                 Some(value) => {
-                    wire::put_i8(out, 1);
+                    wire::put_unsigned_varint(out, 1);
                     value.write(body_version, out);
                 }
-                None => wire::put_i8(out, -1),
+                None => wire::put_unsigned_varint(out, 0),
             });
         }
     }
@@ -1026,7 +1026,7 @@ impl ConsumerGroupMemberMetadataValue {
         r.tagged_fields(|tag, r| {
             match tag {
                 0 => {
-                    classic_member_metadata = if r.is_present()? {
+                    classic_member_metadata = if r.unsigned_varint()? > 0 {
                         Some(ConsumerGroupMemberMetadataClassicMemberMetadata::read(body_version, r)?)
                     } else {
                         None
