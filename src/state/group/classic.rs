@@ -173,10 +173,9 @@ impl ClassicGroup {
         let member_id: Text = join.request.member_id.as_str().into();
         if !self.accepts(&member_id, step.config.max_size) {
             step.refuse_join(ticket, "", ErrorCode::GroupMaxSizeReached);
-            if self.members.contains_key(&member_id) {
-                self.remove(step, &member_id);
-                self.maybe_complete_join_phase(step);
-            }
+            // Also out of the way of the others, who may be waiting for it alone.
+            self.remove(step, &member_id);
+            self.maybe_complete_join_phase(step);
         } else if !self.supports_protocols(&join.request) {
             step.refuse_join(ticket, &member_id, ErrorCode::InconsistentGroupProtocol);
         } else if member_id.is_empty() {
@@ -734,6 +733,34 @@ impl ClassicGroup {
             .with_protocol_type(wire_text_or_empty(self.protocol_type.as_ref()))
             .with_protocol_data(StrBytes::from_string(protocol.unwrap_or_default().to_string()))
             .with_members(self.members.iter().map(member).collect())
+    }
+
+    // ---- what tests ask
+
+    #[cfg(test)]
+    pub fn assert_sound(&self) {
+        assert!(self.leader.as_ref().is_none_or(|leader| self.members.contains_key(leader)), "the leader is a member");
+        assert_eq!(self.leader.is_none(), self.members.is_empty());
+        for (instance_id, member_id) in &self.static_members {
+            assert_eq!(self.members[member_id].instance_id.as_ref(), Some(instance_id));
+        }
+        for (member_id, member) in &self.members {
+            let of_instance = member.instance_id.as_ref().map(|instance_id| &self.static_members[instance_id]);
+            assert!(of_instance.is_none_or(|id| id == member_id), "an instance id names one member");
+            assert!(!self.pending_join.contains(member_id));
+            assert!(member.sync.is_none() || self.state == State::CompletingRebalance);
+            assert!(member.join.is_none() || matches!(self.state, State::PreparingRebalance { .. }));
+        }
+        assert!(self.pending_sync.iter().all(|member_id| self.members.contains_key(member_id)));
+        assert!(!self.is_idle() && (self.state != State::Empty || self.members.is_empty()));
+    }
+
+    #[cfg(test)]
+    pub fn parked_count(&self) -> usize {
+        self.members
+            .values()
+            .map(|member| usize::from(member.join.is_some()) + usize::from(member.sync.is_some()))
+            .sum()
     }
 
     // ---- parts
