@@ -1,8 +1,373 @@
 //! Every setting once: Kafka's names, typed for the rooms that need them.
+//!
+//! [`Settings::load`] reads the sources of [`load`], looks each value up in the [`catalog`], and gives every room its own
+//! struct; no room reads a setting by its name. What the catalogue refuses, and what cannot be understood, stops the start
+//! with one sentence each; what is accepted without effect, or unknown, is told in [`Settings::remarks`].
+//!
+//! Times are in milliseconds, sizes in bytes, unless a name says otherwise; `None` is "no limit" or "not set".
 
 pub mod catalog;
 mod generated;
+pub mod group;
+pub mod listener;
+pub mod load;
 pub mod log;
+pub mod properties;
 pub mod topic;
+mod typed;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::types::BrokerId;
+use catalog::{Fate, Setting};
+pub use listener::{Advertised, Bind, Listener, Protocol};
+pub use load::{Origin, Sources};
 pub use log::LogConfig;
+
+/// All of a broker's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `node.id`, or `broker.id`, its older name.
+    pub node_id: BrokerId,
+    /// `milena.cluster.id`: the id of a new data directory, and what an existing one must agree with.
+    pub cluster_id: Option<String>,
+    /// `broker.rack`
+    pub rack: Option<String>,
+    pub net: NetSettings,
+    pub storage: StorageSettings,
+    pub produce: ProduceSettings,
+    pub fetch: FetchSettings,
+    pub groups: GroupSettings,
+    pub transactions: TransactionSettings,
+    pub controller: ControllerSettings,
+    /// What the start should say, one line each: settings without effect, unknown names.
+    pub remarks: Vec<String>,
+    values: load::Values,
+}
+
+/// Sockets and what waits on them.
+#[derive(Clone, Debug)]
+pub struct NetSettings {
+    /// The listeners for clients, in the order of `listeners`; those of controllers are left out.
+    pub listeners: Vec<Listener>,
+    /// `socket.request.max.bytes`
+    pub socket_request_max_bytes: usize,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the system.
+    pub socket_send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
+    pub socket_receive_buffer_bytes: Option<usize>,
+    /// `socket.listen.backlog.size`
+    pub socket_listen_backlog_size: u32,
+    /// `connections.max.idle.ms`
+    pub connections_max_idle_ms: Option<u64>,
+    /// `max.connections`
+    pub max_connections: usize,
+    /// `max.connections.per.ip`
+    pub max_connections_per_ip: usize,
+    /// `max.connections.per.ip.overrides`: host name or address to its own limit.
+    pub max_connections_per_ip_overrides: BTreeMap<String, usize>,
+    /// `max.connection.creation.rate`: new connections in a second.
+    pub max_connection_creation_rate: u32,
+    /// `queued.max.requests`
+    pub queued_max_requests: usize,
+    /// `queued.max.request.bytes`
+    pub queued_max_request_bytes: Option<usize>,
+}
+
+/// The data directory and the logs in it.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// `log.dirs`, or `log.dir`.
+    pub log_dir: PathBuf,
+    /// What a topic that says nothing gets, from the `log.*` settings.
+    pub log: LogConfig,
+    /// `milena.durability`
+    pub durability: Durability,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval_ms: u64,
+    /// `log.flush.scheduler.interval.ms`
+    pub flush_scheduler_interval_ms: u64,
+    /// `log.flush.offset.checkpoint.interval.ms`
+    pub flush_offset_checkpoint_interval_ms: u64,
+    /// `log.flush.start.offset.checkpoint.interval.ms`
+    pub flush_start_offset_checkpoint_interval_ms: u64,
+    /// `log.initial.task.delay.ms`
+    pub initial_task_delay_ms: u64,
+    /// `num.recovery.threads.per.data.dir`
+    pub recovery_threads: usize,
+    pub cleaner: CleanerSettings,
+}
+
+/// `log.cleaner.*`
+#[derive(Clone, Debug)]
+pub struct CleanerSettings {
+    pub enable: bool,
+    pub threads: usize,
+    pub dedupe_buffer_size: usize,
+    pub io_buffer_size: usize,
+    pub io_buffer_load_factor: f64,
+    pub io_max_bytes_per_second: f64,
+    pub backoff_ms: u64,
+}
+
+/// When `acks=all` is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// After the bytes reached the disk.
+    Flush,
+    /// After they were written, as Kafka does.
+    PageCache,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProduceSettings {
+    /// `milena.produce.validation=full`: every compressed batch is opened.
+    pub full_validation: bool,
+    /// `milena.decompress.max.bytes`, for one batch.
+    pub decompress_max_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct FetchSettings {
+    /// `fetch.max.bytes`
+    pub max_bytes: usize,
+    /// `max.incremental.fetch.session.cache.slots`
+    pub max_sessions: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct GroupSettings {
+    /// `group.coordinator.rebalance.protocols` has `classic`, or `consumer`.
+    pub serve_classic: bool,
+    pub serve_consumer: bool,
+    /// `group.initial.rebalance.delay.ms`: 0 unless set, where Kafka waits 3000.
+    pub initial_rebalance_delay_ms: u64,
+    /// `group.min.session.timeout.ms`
+    pub min_session_timeout_ms: u64,
+    /// `group.max.session.timeout.ms`
+    pub max_session_timeout_ms: u64,
+    /// `group.max.size`
+    pub max_size: usize,
+    /// `milena.group.disconnect.grace.ms`
+    pub disconnect_grace_ms: u64,
+    /// `offset.metadata.max.bytes`
+    pub offset_metadata_max_bytes: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: u64,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_retention_check_interval_ms: u64,
+    /// `offsets.commit.timeout.ms`
+    pub offsets_commit_timeout_ms: u64,
+    /// `offsets.topic.num.partitions`
+    pub offsets_topic_partitions: i32,
+    /// `offsets.topic.segment.bytes`
+    pub offsets_topic_segment_bytes: u64,
+    pub consumer: ConsumerGroupSettings,
+}
+
+/// `group.consumer.*`: groups of the protocol of KIP-848.
+#[derive(Clone, Debug)]
+pub struct ConsumerGroupSettings {
+    pub session_timeout_ms: u64,
+    pub min_session_timeout_ms: u64,
+    pub max_session_timeout_ms: u64,
+    pub heartbeat_interval_ms: u64,
+    pub min_heartbeat_interval_ms: u64,
+    pub max_heartbeat_interval_ms: u64,
+    pub max_size: usize,
+    /// `group.consumer.assignors`, the default one first.
+    pub assignors: Vec<String>,
+    /// `group.consumer.migration.policy` lets a classic group become a consumer group, and back.
+    pub may_upgrade: bool,
+    pub may_downgrade: bool,
+    pub regex_refresh_interval_ms: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct TransactionSettings {
+    /// `transaction.max.timeout.ms`
+    pub max_timeout_ms: u64,
+    /// `transaction.state.log.num.partitions`
+    pub topic_partitions: i32,
+    /// `transaction.state.log.segment.bytes`
+    pub topic_segment_bytes: u64,
+    /// `transactional.id.expiration.ms`
+    pub transactional_id_expiration_ms: u64,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`
+    pub abort_check_interval_ms: u64,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`
+    pub expiration_check_interval_ms: u64,
+    /// `transaction.partition.verification.enable`
+    pub verify_partitions: bool,
+    /// `transaction.two.phase.commit.enable`
+    pub two_phase_commit: bool,
+    /// `producer.id.expiration.ms`
+    pub producer_id_expiration_ms: u64,
+    /// `producer.id.expiration.check.interval.ms`
+    pub producer_id_check_interval_ms: u64,
+}
+
+/// What decides about topics.
+#[derive(Clone, Debug)]
+pub struct ControllerSettings {
+    /// `num.partitions`
+    pub num_partitions: i32,
+    /// `default.replication.factor`
+    pub default_replication_factor: i16,
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`
+    pub delete_topics: bool,
+    /// `max.request.partition.size.limit`
+    pub max_request_partitions: usize,
+}
+
+/// Why a broker with these settings must not start: one sentence for each reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusals(pub Vec<String>);
+
+/// Where DescribeConfigs says that a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueSource {
+    /// Set before the start: by file, environment or flag.
+    Static,
+    Default,
+}
+
+/// One of the settings that a value could come from, as DescribeConfigs lists them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Synonym {
+    pub name: &'static str,
+    /// `None` where it is secret.
+    pub value: Option<String>,
+    pub source: ValueSource,
+}
+
+impl Settings {
+    /// Merges the sources and understands them.
+    pub fn load(sources: &Sources) -> Result<Settings, Refusals> {
+        let values = load::merge(sources).map_err(Refusals)?;
+        typed::settings(values, &sources.host_name).map_err(Refusals)
+    }
+
+    /// A broker setting as DescribeConfigs shows it; the value of a secret is withheld (S62).
+    pub fn broker_value(&self, name: &str) -> (Option<String>, ValueSource) {
+        let is_secret = load::known(name).is_some_and(Setting::is_sensitive);
+        let value = self.values.get(name).filter(|_| !is_secret).map(str::to_string);
+        (value, source_of(&self.values.origin(name)))
+    }
+
+    /// The value a topic has when it says nothing about `setting`, and what DescribeConfigs tells of its origin.
+    pub fn topic_default(&self, setting: &Setting) -> (Option<String>, ValueSource, Vec<Synonym>) {
+        let text = typed::topic_text(&self.values, setting).map(|(text, _)| text);
+        let synonyms = setting.synonyms.first().map(|first| self.synonyms(setting.synonyms, first)).unwrap_or_default();
+        let source = synonyms.first().map_or(ValueSource::Default, |synonym| synonym.source);
+        (text.or_else(|| setting.default.map(str::to_string)), source, synonyms)
+    }
+
+    /// The value a group has when nothing is said about it, likewise.
+    pub fn group_default(&self, setting: &Setting) -> (Option<String>, ValueSource, Vec<Synonym>) {
+        let Some(behind) = setting.synonyms.first() else {
+            // Where no broker setting is behind it, Kafka names the group setting itself.
+            let value = setting.default.map(str::to_string);
+            let itself = Synonym { name: setting.name, value: value.clone(), source: ValueSource::Default };
+            return (value, ValueSource::Default, vec![itself]);
+        };
+        let (value, source) = self.broker_value(behind);
+        (value, source, self.synonyms(setting.synonyms, behind))
+    }
+
+    /// What stands behind a broker setting, the first one being what counts.
+    pub fn broker_synonyms(&self, setting: &'static Setting) -> Vec<Synonym> {
+        // The table leaves out the setting itself, whose place is that of its unit.
+        let mut names = setting.synonyms.to_vec();
+        names.push(setting.name);
+        names.sort_by_key(|name| unit_rank(name));
+        self.synonyms(&names, setting.name)
+    }
+
+    /// Where the value of a broker setting comes from.
+    pub fn origin(&self, name: &str) -> Origin {
+        self.values.origin(name)
+    }
+
+    /// Every setting as a table for people: name, value, origin, fate. `all` shows defaults too.
+    pub fn table(&self, all: bool) -> String {
+        let mut rows = vec![["NAME", "VALUE", "ORIGIN", "FATE"].map(String::from)];
+        rows.extend(catalog::broker_settings().filter_map(|setting| self.row(setting.name, all)));
+        rows.extend(catalog::former_settings().filter_map(|setting| self.row(setting.name, false)));
+        let unknown = self.values.user_settings().filter(|(name, _, _)| load::known(name).is_none());
+        rows.extend(unknown.filter_map(|(name, _, _)| self.row(name, false)));
+        align(&rows)
+    }
+
+    fn row(&self, name: &str, all: bool) -> Option<[String; 4]> {
+        let origin = self.values.origin(name);
+        let setting = load::known(name);
+        let is_shown = origin != Origin::Default || all && setting.is_some_and(|setting| !setting.internal);
+        let fate = match setting.map(|setting| setting.fate) {
+            Some(Fate::Honoured) => "honoured".into(),
+            Some(Fate::Ignored(reason)) => format!("ignored: {reason}"),
+            Some(Fate::Refused(reason)) => format!("refused if changed: {reason}"),
+            None => "unknown".into(),
+        };
+        // A name nobody knows may be a misspelt secret.
+        let is_secret = setting.is_none_or(Setting::is_sensitive);
+        let value = match self.values.get(name) {
+            Some(_) if is_secret => "[hidden]",
+            Some("") => "(empty)",
+            Some(text) => text,
+            None => "(not set)",
+        };
+        is_shown.then(|| [name.to_string(), value.replace('\n', " "), origin.to_string(), fate])
+    }
+
+    /// Kafka's order: what was set, in the order of the names; then the defaults in that order; of both, what precedes the
+    /// first mention of `name` is left out. So `retention.ms` has none when only `log.retention.hours` is set.
+    fn synonyms(&self, names: &[&'static str], name: &str) -> Vec<Synonym> {
+        let set = names.iter().filter(|each| self.values.origin(each) != Origin::Default);
+        let set = set.filter_map(|each| self.synonym(each, self.values.get(each), ValueSource::Static));
+        let defaults = names.iter().filter_map(|each| {
+            let default = catalog::broker(each).and_then(|setting| setting.default);
+            self.synonym(each, default, ValueSource::Default)
+        });
+        set.chain(defaults).skip_while(|synonym| synonym.name != name).collect()
+    }
+
+    fn synonym(&self, name: &'static str, text: Option<&str>, source: ValueSource) -> Option<Synonym> {
+        let is_secret = catalog::broker(name).is_some_and(Setting::is_sensitive);
+        let value = Some(text?.to_string()).filter(|_| !is_secret);
+        Some(Synonym { name, value, source })
+    }
+}
+
+fn source_of(origin: &Origin) -> ValueSource {
+    if *origin == Origin::Default { ValueSource::Default } else { ValueSource::Static }
+}
+
+/// The finer unit wins: milliseconds over minutes over hours.
+fn unit_rank(name: &str) -> usize {
+    [".ms", ".minutes", ".hours"].iter().position(|unit| name.ends_with(unit)).unwrap_or(3)
+}
+
+fn align(rows: &[[String; 4]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1).min(48), width(2)];
+    let mut table = String::new();
+    for [name, value, origin, fate] in rows {
+        let line = format!("{name:0$}  {value:1$}  {origin:2$}  {fate}", widths[0], widths[1], widths[2]);
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    table
+}
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Refusals {}

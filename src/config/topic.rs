@@ -27,7 +27,7 @@ pub fn parse(overrides: &BTreeMap<String, String>, defaults: &LogConfig) -> Resu
 }
 
 /// Sets one field. `internal.segment.bytes` is left to [`parse`], since it wins over `segment.bytes`.
-fn set(config: &mut LogConfig, setting: &Setting, text: &str) -> Result<(), String> {
+pub(super) fn set(config: &mut LogConfig, setting: &Setting, text: &str) -> Result<(), String> {
     let value = setting.check(text)?;
     if let (Fate::Refused(_), false) = (setting.fate, setting.is_default(text)) {
         // The only one: remote.storage.enable. The sentence is Kafka's when its own tiered storage is off.
@@ -77,7 +77,7 @@ fn set_number(config: &mut LogConfig, name: &str, number: i64) {
     }
 }
 
-fn check_together(config: &LogConfig) -> Result<(), String> {
+pub(super) fn check_together(config: &LogConfig) -> Result<(), String> {
     let (min, max) = (config.min_compaction_lag_ms, config.max_compaction_lag_ms);
     if min > max {
         return Err(format!(
