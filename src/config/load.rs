@@ -4,7 +4,7 @@
 //! figment merges the layers. Every layer is *flat*: one dictionary whose keys keep their dots. Nested ones would lose
 //! `broker.id` as soon as `broker.id.generation.enable` stands beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -31,15 +31,24 @@ pub struct Sources {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     Default,
-    File { path: String, line: usize },
+    File {
+        path: String,
+        line: usize,
+    },
     Environment(String),
     Override,
+    /// Set at run time for all brokers.
+    DynamicDefault,
+    /// Set at run time for this broker.
+    DynamicBroker,
 }
 
 /// The merged values by name, each with its origin, and what was noticed on the way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values {
     by_name: BTreeMap<String, (String, Origin)>,
+    /// What was set at run time wins over all that was said at the start: first of this broker, then of all.
+    dynamic: [BTreeMap<String, (String, Origin)>; 2],
     /// `KAFKA_*` variables that name no setting.
     pub strangers: Vec<String>,
 }
@@ -62,6 +71,8 @@ impl fmt::Display for Origin {
             Origin::File { path, line } => write!(f, "{path}:{line}"),
             Origin::Environment(name) => write!(f, "environment variable {name}"),
             Origin::Override => f.write_str("--override"),
+            Origin::DynamicDefault => f.write_str("set at run time for all brokers"),
+            Origin::DynamicBroker => f.write_str("set at run time"),
         }
     }
 }
@@ -80,7 +91,7 @@ pub(super) fn merge(sources: &Sources) -> Result<Values, Vec<String>> {
         return Err(problems);
     }
     let by_name = merge_layers(&layers).map_err(|error| vec![format!("the settings cannot be merged: {error}")])?;
-    Ok(Values { by_name, strangers })
+    Ok(Values { by_name, strangers, ..Values::default() })
 }
 
 trait Problems {
@@ -97,23 +108,46 @@ impl Problems for Vec<String> {
 
 impl Values {
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.by_name.get(name).map(|(text, _)| text.as_str())
+        self.find(name).map(|(text, _)| text.as_str())
     }
 
     pub fn origin(&self, name: &str) -> Origin {
-        self.by_name.get(name).map_or(Origin::Default, |(_, origin)| origin.clone())
+        self.find(name).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
     /// The value, if somebody set it.
     pub fn set_by_user(&self, name: &str) -> Option<(&str, &Origin)> {
-        let (text, origin) = self.by_name.get(name)?;
+        let (text, origin) = self.find(name)?;
         (*origin != Origin::Default).then_some((text, origin))
+    }
+
+    /// Every value of this name, the one that counts first; the default, which the catalogue has, is not among them.
+    pub fn all_set(&self, name: &str) -> impl Iterator<Item = (&str, &Origin)> {
+        let layers = self.dynamic.iter().chain([&self.by_name]);
+        let values = layers.filter_map(move |layer| layer.get(name)).map(|(text, origin)| (text.as_str(), origin));
+        values.filter(|(_, origin)| **origin != Origin::Default)
     }
 
     /// Everything that somebody set, by name.
     pub fn user_settings(&self) -> impl Iterator<Item = (&str, &str, &Origin)> {
-        let all = self.by_name.iter().map(|(name, (text, origin))| (name.as_str(), text.as_str(), origin));
-        all.filter(|(_, _, origin)| **origin != Origin::Default)
+        let names: BTreeSet<&String> = self.dynamic.iter().chain([&self.by_name]).flat_map(BTreeMap::keys).collect();
+        names.into_iter().filter_map(|name| {
+            let (text, origin) = self.set_by_user(name)?;
+            Some((name.as_str(), text, origin))
+        })
+    }
+
+    /// The same start, with these values set since: of this broker, and of all.
+    pub fn with_dynamic(&self, broker: &BTreeMap<String, String>, default: &BTreeMap<String, String>) -> Values {
+        let layer = |values: &BTreeMap<String, String>, origin: Origin| {
+            values.iter().map(|(name, text)| (name.clone(), (text.clone(), origin.clone()))).collect()
+        };
+        let dynamic = [layer(broker, Origin::DynamicBroker), layer(default, Origin::DynamicDefault)];
+        Values { dynamic, ..self.clone() }
+    }
+
+    fn find(&self, name: &str) -> Option<&(String, Origin)> {
+        self.dynamic.iter().chain([&self.by_name]).find_map(|layer| layer.get(name))
     }
 
     pub fn put(&mut self, name: &str, text: String, origin: Origin) {

@@ -44,6 +44,7 @@ pub struct Settings {
     pub controller: ControllerSettings,
     /// What the start should say, one line each: settings without effect, unknown names.
     pub remarks: Vec<String>,
+    host_name: String,
     values: load::Values,
 }
 
@@ -231,9 +232,25 @@ pub struct Refusals(pub Vec<String>);
 /// Where DescribeConfigs says that a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueSource {
+    /// Set at run time for this broker.
+    DynamicBroker,
+    /// Set at run time for all brokers.
+    DynamicDefault,
     /// Set before the start: by file, environment or flag.
     Static,
     Default,
+}
+
+impl ValueSource {
+    /// As DescribeConfigs sends it. 1 is a topic's own setting, 8 a group's.
+    pub fn id(self) -> i8 {
+        match self {
+            ValueSource::DynamicBroker => 2,
+            ValueSource::DynamicDefault => 3,
+            ValueSource::Static => 4,
+            ValueSource::Default => 5,
+        }
+    }
 }
 
 /// One of the settings that a value could come from, as DescribeConfigs lists them.
@@ -250,6 +267,17 @@ impl Settings {
     pub fn load(sources: &Sources) -> Result<Settings, Refusals> {
         let values = load::merge(sources).map_err(Refusals)?;
         typed::settings(values, &sources.host_name).map_err(Refusals)
+    }
+
+    /// These settings with what was changed at run time: of this broker, and of all brokers. What can follow a change
+    /// without a new start is for each room to say.
+    pub fn reconfigured(
+        &self,
+        of_this_broker: &BTreeMap<String, String>,
+        of_all: &BTreeMap<String, String>,
+    ) -> Result<Settings, Refusals> {
+        let values = self.values.with_dynamic(of_this_broker, of_all);
+        typed::settings(values, &self.host_name).map_err(Refusals)
     }
 
     /// A broker setting as DescribeConfigs shows it; the value of a secret is withheld (S62).
@@ -324,27 +352,32 @@ impl Settings {
         is_shown.then(|| [name.to_string(), value.replace('\n', " "), origin.to_string(), fate])
     }
 
-    /// Kafka's order: what was set, in the order of the names; then the defaults in that order; of both, what precedes the
-    /// first mention of `name` is left out. So `retention.ms` has none when only `log.retention.hours` is set.
+    /// Kafka's order: what was set at run time, then at the start, then the defaults, each in the order of the names; what
+    /// precedes the first mention of `name` is left out. So `retention.ms` has none when only `log.retention.hours` is set.
     fn synonyms(&self, names: &[&'static str], name: &str) -> Vec<Synonym> {
-        let set = names.iter().filter(|each| self.values.origin(each) != Origin::Default);
-        let set = set.filter_map(|each| self.synonym(each, self.values.get(each), ValueSource::Static));
-        let defaults = names.iter().filter_map(|each| {
-            let default = catalog::broker(each).and_then(|setting| setting.default);
-            self.synonym(each, default, ValueSource::Default)
-        });
-        set.chain(defaults).skip_while(|synonym| synonym.name != name).collect()
+        let mut all: Vec<Synonym> = names.iter().flat_map(|each| self.each_value(each)).collect();
+        // A stable sort keeps the order of the names within each source.
+        all.sort_by_key(|synonym| synonym.source.id());
+        all.into_iter().skip_while(|synonym| synonym.name != name).collect()
     }
 
-    fn synonym(&self, name: &'static str, text: Option<&str>, source: ValueSource) -> Option<Synonym> {
-        let is_secret = catalog::broker(name).is_some_and(Setting::is_sensitive);
-        let value = Some(text?.to_string()).filter(|_| !is_secret);
-        Some(Synonym { name, value, source })
+    fn each_value(&self, name: &'static str) -> impl Iterator<Item = Synonym> {
+        let setting = catalog::broker(name);
+        let is_secret = setting.is_some_and(Setting::is_sensitive);
+        let set = self.values.all_set(name).map(|(text, origin)| (text, source_of(origin)));
+        let default = setting.and_then(|setting| setting.default).map(|text| (text, ValueSource::Default));
+        let value = move |text: &str| (!is_secret).then(|| text.to_string());
+        set.chain(default).map(move |(text, source)| Synonym { name, value: value(text), source })
     }
 }
 
 fn source_of(origin: &Origin) -> ValueSource {
-    if *origin == Origin::Default { ValueSource::Default } else { ValueSource::Static }
+    match origin {
+        Origin::Default => ValueSource::Default,
+        Origin::DynamicBroker => ValueSource::DynamicBroker,
+        Origin::DynamicDefault => ValueSource::DynamicDefault,
+        Origin::File { .. } | Origin::Environment(_) | Origin::Override => ValueSource::Static,
+    }
 }
 
 /// The finer unit wins: milliseconds over minutes over hours.

@@ -27,6 +27,7 @@ pub(super) fn settings(mut values: Values, host_name: &str) -> Result<Settings, 
         transactions: reader.transactions(),
         controller: reader.controller(),
         remarks,
+        host_name: host_name.to_string(),
         values: values.clone(),
     };
     let problems = reader.problems.into_inner();
@@ -619,8 +620,10 @@ fn without_empty_elements(setting: &Setting, text: &str) -> String {
 fn remarks(values: &Values) -> Vec<String> {
     let mut remarks = Vec::new();
     let mut without_effect: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, _, origin) in values.user_settings() {
+    for (name, text, origin) in values.user_settings() {
         match load::known(name) {
+            // What is so anyway has its effect.
+            Some(setting) if setting.is_default(text) => {}
             Some(Setting { fate: Fate::Ignored(reason), .. }) => without_effect.entry(reason).or_default().push(name),
             Some(_) => {}
             None if load::is_of_one_listener(name) => {

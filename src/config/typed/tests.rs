@@ -322,7 +322,7 @@ fn several_listeners_that_are_not_for_clients_may_be_anything() {
 #[test]
 fn what_has_no_effect_and_what_nobody_knows_is_said_once() {
     let file = "ssl.keystore.password=hunter2\nssl.keystore.location=x\nzookeeper.connect=z\nnum.partition=3\nabc=1\n\
-                listener.name.x.ssl.keystore.location=y\nnum.io.threads=8";
+                listener.name.x.ssl.keystore.location=y\nnum.io.threads=16";
     let sources = Sources {
         file: Some(("server.properties".into(), file.into())),
         environment: vec![("KAFKA_URL".into(), "x".into()), ("KAFKA_A".into(), "b".into())],
@@ -358,6 +358,48 @@ fn trailing_commas_and_stray_blanks_of_test_tools_are_forgiven() {
     let settings = Settings::load(&sources).unwrap();
     assert_eq!(settings.net.listeners[0].advertised, address("localhost", 32768));
     assert_eq!(settings.storage.log_dir, PathBuf::from("/data"));
+}
+
+/// The commonest single-broker compose file for Confluent's image, and the commonest with ZooKeeper.
+#[test]
+fn compose_files_in_use_start_with_one_line_at_most() {
+    let start = |variables: &[(&str, &str)]| {
+        let environment = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Settings::load(&Sources { environment, ..Sources::default() }).unwrap()
+    };
+    let kraft = start(&[
+        ("CLUSTER_ID", "ZJHvcGluLXRlc3QtY3AtMQ"),
+        ("KAFKA_NODE_ID", "1"),
+        ("KAFKA_PROCESS_ROLES", "broker,controller"),
+        ("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@broker:29093"),
+        ("KAFKA_LISTENERS", "PLAINTEXT://broker:29092,CONTROLLER://broker:29093,PLAINTEXT_HOST://0.0.0.0:9092"),
+        ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://broker:29092,PLAINTEXT_HOST://localhost:9092"),
+        ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PLAINTEXT_HOST:PLAINTEXT"),
+        ("KAFKA_INTER_BROKER_LISTENER_NAME", "PLAINTEXT"),
+        ("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER"),
+        ("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1"),
+        ("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1"),
+        ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1"),
+        ("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
+        ("KAFKA_LOG_DIRS", "/tmp/kraft-combined-logs"),
+        ("KAFKA_JMX_PORT", "9101"),
+        ("KAFKA_LOG4J_ROOT_LOGLEVEL", "INFO"),
+        ("KAFKA_TOOLS_LOG4J_LOGLEVEL", "ERROR"),
+    ]);
+    assert_eq!(kraft.cluster_id.as_deref(), Some("ZJHvcGluLXRlc3QtY3AtMQ"));
+    assert_eq!(kraft.net.listeners[1].advertised, address("localhost", 9092));
+    assert_eq!(kraft.remarks.len(), 1, "{:?}", kraft.remarks);
+
+    let zookeeper = start(&[
+        ("KAFKA_BROKER_ID", "1"),
+        ("KAFKA_ZOOKEEPER_CONNECT", "zookeeper:2181"),
+        ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://kafka:9092,PLAINTEXT_HOST://localhost:29092"),
+        ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "PLAINTEXT:PLAINTEXT,PLAINTEXT_HOST:PLAINTEXT"),
+        ("CONFLUENT_SUPPORT_METRICS_ENABLE", "false"),
+    ]);
+    let ports: Vec<_> = zookeeper.net.listeners.iter().map(|listener| (listener.bind(), listener.port)).collect();
+    assert_eq!(ports, [(Bind::Everywhere, 9092), (Bind::Everywhere, 29092)]);
+    assert_eq!(zookeeper.remarks.len(), 1, "{:?}", zookeeper.remarks);
 }
 
 #[test]
@@ -404,6 +446,24 @@ fn describe_configs_shows_values_with_their_origin_and_no_secrets() {
     let group = |name| settings.group_default(catalog::group(name).unwrap());
     assert_eq!(group("consumer.session.timeout.ms").2[0].name, "group.consumer.session.timeout.ms");
     assert_eq!(group("share.isolation.level").2[0].name, "share.isolation.level");
+}
+
+#[test]
+fn what_was_set_at_run_time_wins_over_the_start() {
+    let settings = started("log.retention.ms=5\nmessage.max.bytes=2000").unwrap();
+    let of_this: BTreeMap<_, _> = [("log.retention.ms".to_string(), "7".to_string())].into();
+    let of_all: BTreeMap<_, _> = [("log.retention.ms", "6"), ("message.max.bytes", "3000")]
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .into();
+    let changed = settings.reconfigured(&of_this, &of_all).unwrap();
+    assert_eq!((changed.storage.log.retention_ms, changed.storage.log.max_message_bytes), (Some(7), 3000));
+    let (value, source, synonyms) = changed.topic_default(catalog::topic("retention.ms").unwrap());
+    assert_eq!((value.as_deref(), source), (Some("7"), ValueSource::DynamicBroker));
+    let told: Vec<_> = synonyms.iter().map(|each| (each.source.id(), each.value.as_deref().unwrap())).collect();
+    assert_eq!(told, [(2, "7"), (3, "6"), (4, "5"), (5, "168")]);
+    assert_eq!(changed.broker_value("message.max.bytes"), (Some("3000".into()), ValueSource::DynamicDefault));
+    assert_eq!(changed.reconfigured(&BTreeMap::new(), &BTreeMap::new()).unwrap().storage.log, settings.storage.log);
+    assert!(settings.reconfigured(&[("num.partitions".into(), "x".into())].into(), &BTreeMap::new()).is_err());
 }
 
 #[test]
