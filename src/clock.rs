@@ -1,6 +1,8 @@
 //! Where wall time and randomness enter. Everything else is told the time and handed its random numbers,
 //! so that a run can be repeated from a seed.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

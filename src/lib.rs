@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod error_code;
 pub mod file;
+pub mod house;
 pub mod metrics;
 pub mod record;
 pub mod types;

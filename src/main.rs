@@ -1,1 +1,3 @@
+//! Reads flags and settings, starts the broker, waits for a signal, stops it in order.
+
 fn main() {}

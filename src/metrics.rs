@@ -1,1 +1,48 @@
-//! Every meter by name, with its help line.
+//! Every meter by name. Counters are plain atomics: cheap enough to stand on every path, read by whoever shows them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! meters {
+    ($($name:ident $help:literal;)*) => {
+        /// All meters of a broker.
+        #[derive(Debug, Default)]
+        pub struct Metrics { $(#[doc = $help] pub $name: Counter,)* }
+
+        impl Metrics {
+            /// Name, help line and value of each.
+            pub fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), $help, self.$name.get()),)*]
+            }
+        }
+    };
+}
+
+meters! {
+    connections_accepted "connections accepted since start";
+    connections_refused "connections turned away because a limit on connections was reached";
+    connections_closed_for_fault "connections ended by the broker because the peer broke the protocol or a time limit";
+    connection_panics "connections ended by a panic of ours";
+    requests "requests begun";
+    requests_refused "requests refused before they were decoded";
+    bytes_in "bytes of record batches appended";
+    bytes_out "bytes of record batches sent to consumers";
+    batches_in "record batches appended";
+    duplicate_batches "record batches recognised as a retry and not appended again";
+    flushes "rounds of the flusher";
+    flushed_files "files flushed to disk";
+    flush_failures "flushes that failed and took their partition offline";
+}

@@ -1,1 +1,228 @@
-//! SPEAKS Kafka: one file per API; owns nothing that outlives a request.
+//! SPEAKS Kafka. One table of APIs and versions; dispatch; what a handler is given and what it gives back.
+//!
+//! Every file beside this one is one API. The table below is the whole registration: dispatch, ApiVersions and the README's
+//! list read it and nothing else. A handler runs in request order; what it returns as [`Reply::Later`] may finish after the
+//! next request has begun, so the ordered part is kept short: append, ask, register.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages as m;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+
+use crate::broker::Broker;
+use crate::net::{Answer, BoxFuture, Peer, Reaction, Service, schema};
+use crate::types::{ErrorCode, TopicId, TopicName};
+
+/// What a handler returns.
+pub enum Reply<R> {
+    Now(R),
+    /// The answer comes when the future is done; later requests of the connection may begin before.
+    Later(BoxFuture<'static, R>),
+    /// No answer is sent (Produce with acks=0).
+    None,
+    /// The connection ends: how Kafka tells of an error where no answer may be sent.
+    Close(String),
+}
+
+/// One connection as its requests see it.
+pub struct Session {
+    pub peer: Peer,
+    /// The peer's address as Kafka shows it to group members: `/127.0.0.1`.
+    pub client_host: Arc<str>,
+}
+
+/// What surrounds one request.
+pub struct Context<'a> {
+    pub broker: &'a Arc<Broker>,
+    pub session: &'a Session,
+    pub version: i16,
+    pub client_id: &'a str,
+}
+
+impl Context<'_> {
+    /// The topic of that id, or else of that name; versions speak one or the other.
+    pub fn topic_name(&self, name: &str, id: uuid::Uuid) -> Result<TopicName, ErrorCode> {
+        if id.is_nil() {
+            return Ok(TopicName::from(name));
+        }
+        let image = self.broker.image();
+        image.topic_by_id(TopicId(id)).map(|topic| topic.name.clone()).ok_or(ErrorCode::UnknownTopicId)
+    }
+}
+
+/// Something that can be sent as the body of a response.
+pub trait ResponseBody: Send + 'static {
+    /// The whole frame, length included.
+    fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String>;
+}
+
+impl<T: Encodable + HeaderVersion + Send + 'static> ResponseBody for T {
+    fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String> {
+        let size = self.compute_size(version).map_err(|error| error.to_string())?;
+        let mut frame = BytesMut::with_capacity(size + 9);
+        frame.put_i32(0);
+        frame.put_i32(correlation_id);
+        if T::header_version(version) >= 1 {
+            frame.put_u8(0);
+        }
+        self.encode(&mut frame, version).map_err(|error| error.to_string())?;
+        Ok(Answer::One(with_length(frame)))
+    }
+}
+
+/// Fills in the length prefix of a frame whose first four bytes were kept for it.
+pub fn with_length(mut frame: BytesMut) -> Bytes {
+    let len =
+        i32::try_from(frame.len() - 4).expect("an answer is far below 2 GiB: fetches are bounded by fetch.max.bytes");
+    frame[..4].copy_from_slice(&len.to_be_bytes());
+    frame.freeze()
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    pub key: i16,
+    pub name: &'static str,
+    /// What ApiVersions says.
+    pub min_version: i16,
+    pub max_version: i16,
+}
+
+macro_rules! apis {
+    ($($name:ident $key:literal $min:literal..=$max:literal => $module:ident($request:ident),)*) => {
+        $(pub mod $module;)*
+
+        /// All APIs served, in the order of their keys.
+        pub const APIS: &[Api] = &[$(Api { key: $key, name: stringify!($name), min_version: $min, max_version: $max },)*];
+
+        /// Runs the handler of a request that the guard has let through.
+        async fn dispatch(ctx: &mut Context<'_>, key: i16, body: Bytes, correlation_id: i32) -> Reaction {
+            match key {
+                $($key => {
+                    let request = match decode::<m::$request>(body, ctx.version) {
+                        Ok(request) => request,
+                        Err(reason) => return Reaction::Close(format!(concat!(stringify!($name), " version {}: {}"), ctx.version, reason)),
+                    };
+                    let version = ctx.version;
+                    let reply = Box::pin($module::handle(ctx, request)).await;
+                    react(reply, correlation_id, version)
+                })*
+                _ => Reaction::Close(format!("API key {key} is not served")),
+            }
+        }
+    };
+}
+
+apis! {
+    Produce 0 0..=13 => produce(ProduceRequest),
+    Fetch 1 4..=18 => fetch(FetchRequest),
+    ListOffsets 2 1..=10 => list_offsets(ListOffsetsRequest),
+    Metadata 3 0..=13 => metadata(MetadataRequest),
+    ApiVersions 18 0..=4 => api_versions(ApiVersionsRequest),
+    OffsetForLeaderEpoch 23 2..=4 => offset_for_leader_epoch(OffsetForLeaderEpochRequest),
+}
+
+/// The row of an API.
+pub fn api(key: i16) -> Option<&'static Api> {
+    APIS.iter().find(|api| api.key == key)
+}
+
+fn decode<T: Decodable>(mut body: Bytes, version: i16) -> Result<T, String> {
+    let request = T::decode(&mut body, version).map_err(|error| error.to_string())?;
+    if body.is_empty() { Ok(request) } else { Err(format!("{} bytes left over", body.len())) }
+}
+
+fn react<R: ResponseBody>(reply: Reply<R>, correlation_id: i32, version: i16) -> Reaction {
+    match reply {
+        Reply::Now(response) => match response.into_answer(correlation_id, version) {
+            Ok(answer) => Reaction::Answer(answer),
+            Err(error) => Reaction::Close(unencodable(version, &error)),
+        },
+        Reply::Later(future) => Reaction::Later(Box::pin(async move {
+            future
+                .await
+                .into_answer(correlation_id, version)
+                .unwrap_or_else(|error| panic!("{}", unencodable(version, &error)))
+        })),
+        Reply::None => Reaction::Silent,
+        Reply::Close(reason) => Reaction::Close(reason),
+    }
+}
+
+/// An answer that its version cannot carry is a fault of ours, and says so.
+fn unencodable(version: i16, error: &str) -> String {
+    format!("our answer does not fit version {version}: {error}")
+}
+
+/// A string of ours as the message crate wants it.
+pub fn text(value: impl AsRef<str>) -> StrBytes {
+    StrBytes::from_string(value.as_ref().to_owned())
+}
+
+/// The front door: `net` brings frames here.
+pub struct Front {
+    pub broker: Arc<Broker>,
+}
+
+impl Service for Front {
+    type Session = Session;
+
+    fn connected(&self, peer: Peer) -> Session {
+        let client_host = format!("/{}", peer.address.ip().to_canonical()).into();
+        Session { peer, client_host }
+    }
+
+    async fn call<'a>(&'a self, session: &'a mut Session, frame: Bytes) -> Reaction {
+        self.broker.metrics.requests.add(1);
+        match self.admit(&frame) {
+            Ok(header) => {
+                let body = frame.slice(header.body_offset..);
+                let client_id = header.client_id.unwrap_or_default();
+                let mut ctx = Context { broker: &self.broker, session, version: header.version, client_id };
+                dispatch(&mut ctx, header.api_key, body, header.correlation_id).await
+            }
+            Err(reaction) => {
+                self.broker.metrics.requests_refused.add(1);
+                reaction
+            }
+        }
+    }
+
+    fn disconnected(&self, session: Session) {
+        // A panic while a connection is being taken down must not take the process with it.
+        let broker = &self.broker;
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| broker.connection_closed(session.peer.connection)));
+    }
+}
+
+impl Front {
+    /// Reads the header and walks the body along its schema; nothing is decoded before (S3).
+    fn admit<'f>(&self, frame: &'f Bytes) -> Result<schema::RequestHeader<'f>, Reaction> {
+        let header = schema::read_header(frame).map_err(|error| Reaction::Close(format!("request header: {error}")))?;
+        let Some(row) = api(header.api_key) else {
+            return Err(Reaction::Close(format!("API key {} is not served", header.api_key)));
+        };
+        let version = header.version;
+        if version < row.min_version || version > row.max_version {
+            if row.key == api_versions::KEY {
+                return Err(api_versions::unsupported(header.correlation_id));
+            }
+            return Err(Reaction::Close(format!(
+                "{} version {version} is not served ({} to {} are)",
+                row.name, row.min_version, row.max_version
+            )));
+        }
+        if row.key == produce::KEY && version < produce::FIRST_VERSION {
+            return Err(produce::too_old(header.correlation_id, version));
+        }
+        let limits = schema::Limits {
+            max_request_bytes: self.broker.settings.net.socket_request_max_bytes,
+            ..schema::Limits::default()
+        };
+        schema::check(row.key, version, &frame[header.body_offset..], &limits)
+            .map_err(|refusal| Reaction::Close(format!("{} version {version}: {refusal}", row.name)))?;
+        Ok(header)
+    }
+}

@@ -1,1 +1,363 @@
-//! DRIVES: tasks, waiting, and the order append, commit, answer.
+//! DRIVES. Builds the rooms, starts and stops them in order; owns tasks, queues, locks and deadlines; decides nothing about
+//! Kafka.
+//!
+//! Start: directory locked → metadata replayed → partitions opened and recovered → coordinators loaded. The sockets are bound
+//! before any of it, so that a taken port changes nothing, and answered after all of it.
+
+pub mod controller;
+pub mod coordinators;
+pub mod driver;
+mod flusher;
+mod housekeeping;
+pub mod metadata_log;
+pub mod partition;
+pub mod partitions;
+pub mod record_log;
+pub mod tasks;
+pub mod waiters;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::{Durability, LogConfig, Settings};
+use crate::metrics::Metrics;
+use crate::record::DecompressLimits;
+use crate::state::fetch_session::FetchSessions;
+use crate::state::group::GroupConfig;
+use crate::state::metadata::{self, Endpoint, Image, InternalTopic, MetadataAnswer, MetadataInput, MetadataSettings};
+use crate::storage;
+use crate::storage::disk::Disk;
+use crate::storage::log::{OpenHint, Origin};
+use crate::storage::log_dir::{Identity, LogDir};
+use crate::types::{BrokerId, ConnectionId, ErrorCode, Offset, TopicId, TopicPartition};
+
+use controller::{Controller, MetadataCodec};
+use coordinators::GroupCoordinators;
+use flusher::Flusher;
+use housekeeping::Chores;
+use metadata_log::MetadataLog;
+use partition::{Partition, Shop};
+use partitions::{Found, Partitions};
+use record_log::PartitionLog;
+
+/// The metadata log's topic id in every cluster (`Uuid.METADATA_TOPIC_ID`).
+const METADATA_TOPIC_ID: TopicId = TopicId(Uuid::from_u128(1));
+
+pub struct Broker {
+    pub node_id: BrokerId,
+    pub settings: Arc<Settings>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub controller: Controller,
+    pub partitions: Arc<Partitions>,
+    pub groups: GroupCoordinators,
+    pub log_dir: Arc<LogDir>,
+    disk: Arc<dyn Disk>,
+    metadata_log: Arc<MetadataLog>,
+    flusher: Arc<Flusher>,
+    chores: Arc<Chores>,
+    fetch_sessions: Mutex<FetchSessions>,
+    /// What is left of the block of producer ids taken last: the next id and one past the last.
+    producer_ids: tokio::sync::Mutex<(i64, i64)>,
+    /// Host and port that clients of each listener are told; known once the sockets are bound.
+    advertised: OnceLock<Vec<(String, u16)>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Why a broker does not start: one sentence that names the setting, the file or the address.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<storage::Error> for StartError {
+    fn from(error: storage::Error) -> Self {
+        StartError(error.to_string())
+    }
+}
+
+impl Broker {
+    /// Opens the data directory and brings everything to where it was. Blocks: recovery reads files.
+    pub fn open(settings: Settings, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StartError> {
+        let settings = Arc::new(settings);
+        let metrics = Arc::new(Metrics::default());
+        let identity = Identity {
+            cluster_id: settings.cluster_id.clone(),
+            node_id: settings.node_id,
+            fresh_cluster_id: clock.random_id(),
+            fresh_directory_id: clock.random_id(),
+        };
+        let log_dir = Arc::new(LogDir::open(disk.clone(), &settings.storage.log_dir, identity)?);
+        let flusher = Flusher::new(disk.clone(), settings.storage.log_dir.clone(), metrics.clone());
+        let shop = Arc::new(Shop {
+            disk: disk.clone(),
+            log_dir: log_dir.clone(),
+            flusher: flusher.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            durable: settings.storage.durability == Durability::Flush,
+        });
+        let mut threads = vec![tasks::thread("milena-flush", {
+            let flusher = flusher.clone();
+            move || flusher.run()
+        })];
+        let mut found = scan(&log_dir)?;
+        let metadata_log = open_metadata_log(&shop, &mut found)?;
+        let partitions = Arc::new(Partitions::new(shop, settings.storage.log.clone()));
+        let chores = Arc::new(Chores::default());
+        let controller = Controller::new(
+            metadata_log.clone(),
+            clock.clone(),
+            metadata_settings(&settings, log_dir.cluster_id()),
+            Box::new({
+                let (partitions, chores) = (partitions.clone(), chores.clone());
+                move |before: &Image, now: &Image| chores.remove(partitions.follow(before, now))
+            }),
+        );
+        let cannot_load = |code: ErrorCode| {
+            StartError(format!("the metadata log in {} cannot be read: {code}", log_dir.path().display()))
+        };
+        // The first image brings its topics without files; then the directories that were found are given to them.
+        controller.load().map_err(cannot_load)?;
+        let strays = partitions.open_all(&controller.image(), found);
+        for stray in strays {
+            tracing::warn!(partition = %stray, "a directory belongs to no topic; it is set aside with the ending -stray");
+            log_dir.set_aside(&stray)?;
+        }
+        metadata_log.listen(controller.driver());
+        let broker = Arc::new(Broker {
+            node_id: settings.node_id,
+            groups: GroupCoordinators::new(group_config(&settings)),
+            fetch_sessions: Mutex::new(FetchSessions::new(settings.fetch.max_sessions)),
+            settings,
+            clock,
+            metrics,
+            controller,
+            partitions,
+            log_dir,
+            disk,
+            metadata_log,
+            flusher,
+            chores,
+            producer_ids: tokio::sync::Mutex::new((0, 0)),
+            advertised: OnceLock::new(),
+            threads: Mutex::default(),
+        });
+        // From here on the directory changes, and a crash must not look like a clean stop (I12).
+        broker.log_dir.begin_writing()?;
+        threads.push(tasks::thread("milena-housekeeping", {
+            let broker = broker.clone();
+            move || housekeeping::run(&broker)
+        }));
+        broker.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(threads);
+        Ok(broker)
+    }
+
+    /// Registers the broker under the addresses clients are told, and loads the coordinators.
+    pub async fn start(self: &Arc<Self>, advertised: Vec<(String, u16)>) -> Result<(), StartError> {
+        let endpoints = self.settings.net.listeners.iter().zip(&advertised).map(|(listener, (host, port))| Endpoint {
+            listener: listener.name.clone(),
+            host: host.clone(),
+            port: *port,
+            security_protocol: 0,
+        });
+        let registration = metadata::Broker {
+            id: self.node_id,
+            epoch: 0,
+            incarnation: self.clock.random_id(),
+            endpoints: endpoints.collect(),
+            rack: self.settings.rack.clone(),
+            fenced: false,
+            in_controlled_shutdown: false,
+            log_dirs: vec![self.log_dir.directory_id()],
+            features: metadata::SUPPORTED_FEATURES
+                .iter()
+                .map(|(name, min, max)| ((*name).to_owned(), *min, *max))
+                .collect(),
+        };
+        let _ = self.advertised.set(advertised);
+        let answer = self.controller.ask(MetadataInput::RegisterBroker { broker: registration }).await;
+        if !matches!(answer, Ok(MetadataAnswer::Registered { .. })) {
+            return Err(StartError(format!("the broker cannot register itself: {answer:?}")));
+        }
+        let broker = self.clone();
+        tasks::organ("group coordinator load", async move { broker.groups.load_all(&broker).await });
+        Ok(())
+    }
+
+    /// Flushes everything and leaves the clean-stop marker. Connections have been ended before.
+    pub fn stop(self: &Arc<Self>) {
+        self.chores.stop();
+        self.flusher.stop();
+        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
+            let _ = thread.join();
+        }
+        let mut all = self.partitions.all();
+        all.push(self.metadata_log.partition().clone());
+        self.flusher.round(&all);
+        let clean = all.iter().filter(|partition| !partition.close()).count() == 0;
+        self.checkpoint();
+        if !clean {
+            tracing::warn!("not everything could be flushed; the next start will check the logs");
+            return;
+        }
+        if let Err(error) = self.log_dir.mark_clean_stop() {
+            tracing::warn!(%error, "the clean-stop marker could not be written; the next start will check the logs");
+        }
+    }
+
+    pub fn image(&self) -> Arc<Image> {
+        self.controller.image()
+    }
+
+    pub fn partition(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
+        self.partitions.get(topic, partition)
+    }
+
+    /// Host and port for the clients of a listener.
+    pub fn advertised(&self, listener: usize) -> (&str, u16) {
+        let all = self.advertised.get().map_or(&[][..], Vec::as_slice);
+        all.get(listener).map_or(("localhost", 9092), |(host, port)| (host.as_str(), *port))
+    }
+
+    pub fn fetch_sessions(&self) -> MutexGuard<'_, FetchSessions> {
+        self.fetch_sessions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn decompress_limits(&self) -> DecompressLimits {
+        DecompressLimits { max_bytes: self.settings.produce.decompress_max_bytes }
+    }
+
+    pub fn connection_closed(&self, connection: ConnectionId) {
+        self.groups.connection_closed(connection);
+    }
+
+    /// A producer id that nobody had before; a block of them is taken from the metadata log at a time.
+    pub async fn next_producer_id(&self) -> Result<i64, ErrorCode> {
+        let mut block = self.producer_ids.lock().await;
+        if block.0 == block.1 {
+            match self.controller.ask(MetadataInput::AllocateProducerIds { broker: self.node_id }).await? {
+                MetadataAnswer::ProducerIds { first } => {
+                    *block = (first.0, first.0 + i64::from(metadata::PRODUCER_ID_BLOCK_SIZE));
+                }
+                _ => return Err(ErrorCode::CoordinatorNotAvailable),
+            }
+        }
+        block.0 += 1;
+        Ok(block.0 - 1)
+    }
+
+    /// Bytes of the file system of the data directory: all, free.
+    pub fn disk_space(&self) -> Result<(u64, u64), ErrorCode> {
+        self.disk.space(self.log_dir.path()).map_err(|_| ErrorCode::KafkaStorageError)
+    }
+
+    /// Writes down how far each log is flushed and where it starts.
+    pub fn checkpoint(&self) {
+        let (mut recovery, starts) = self.partitions.checkpoint();
+        let metadata = self.metadata_log.partition();
+        metadata.tend(|log| recovery.insert(metadata.name.clone(), log.flushed_offset()));
+        let written =
+            self.log_dir.write_recovery_points(&recovery).and_then(|()| self.log_dir.write_log_starts(&starts));
+        if let Err(error) = written {
+            tracing::error!(%error, "cannot write the checkpoints; a crash will mean a longer start");
+        }
+    }
+
+    /// The starts of all logs, made durable before a caller is told that records are gone (I21).
+    pub fn checkpoint_log_starts(&self) -> Result<(), ErrorCode> {
+        let (_, starts) = self.partitions.checkpoint();
+        self.log_dir.write_log_starts(&starts).map_err(|error| {
+            tracing::error!(%error, "cannot write the log start checkpoint");
+            ErrorCode::KafkaStorageError
+        })
+    }
+
+    fn apply_retention(&self) {
+        let now = self.clock.now();
+        for partition in self.partitions.all() {
+            let high_watermark = partition.high_watermark();
+            let removed = partition.tend(|log| log.apply_retention(now, high_watermark));
+            if let Some(Err(error)) = removed {
+                tracing::error!(partition = %partition.name, %error, "cannot apply retention");
+            }
+        }
+    }
+
+    fn snapshot_metadata(&self) {
+        self.metadata_log.snapshot_if_due(&self.controller);
+    }
+}
+
+fn scan(log_dir: &LogDir) -> Result<Found, StartError> {
+    let clean = log_dir.was_clean_stop();
+    let recovery = log_dir.read_recovery_points()?;
+    let starts = log_dir.read_log_starts()?;
+    let directories = log_dir.partition_dirs()?.into_iter().map(|(name, path)| {
+        let at = |offsets: &BTreeMap<TopicPartition, Offset>| offsets.get(&name).copied().unwrap_or(Offset::ZERO);
+        let hint = OpenHint { clean, recovery_point: at(&recovery), log_start_offset: at(&starts) };
+        (name, (path, hint))
+    });
+    Ok(Found { directories: directories.collect() })
+}
+
+fn open_metadata_log(shop: &Arc<Shop>, found: &mut Found) -> Result<Arc<MetadataLog>, StartError> {
+    let name = TopicPartition::new(metadata::CLUSTER_METADATA, 0);
+    let config = Arc::new(LogConfig { delete: false, segment_bytes: 64 << 20, ..LogConfig::default() });
+    let partition = match found.directories.remove(&name) {
+        Some((path, hint)) => Partition::open(shop.clone(), name, METADATA_TOPIC_ID, config, path, hint),
+        None => Partition::empty(shop.clone(), name, METADATA_TOPIC_ID, config),
+    };
+    if partition.is_offline() {
+        return Err(StartError("the metadata log cannot be opened; the line above names the file".into()));
+    }
+    let records = PartitionLog { partition, codec: MetadataCodec, origin: Origin::Raft };
+    Ok(Arc::new(MetadataLog::new(records, shop.clone())))
+}
+
+fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings {
+    let mut made = MetadataSettings::new(cluster_id);
+    made.num_partitions = settings.controller.num_partitions;
+    made.default_replication_factor = settings.controller.default_replication_factor;
+    set_topic(
+        &mut made.offsets_topic,
+        settings.groups.offsets_topic_partitions,
+        settings.groups.offsets_topic_segment_bytes,
+    );
+    set_topic(
+        &mut made.transaction_topic,
+        settings.transactions.topic_partitions,
+        settings.transactions.topic_segment_bytes,
+    );
+    made
+}
+
+fn set_topic(topic: &mut InternalTopic, partitions: i32, segment_bytes: u64) {
+    topic.partitions = partitions;
+    topic.configs.insert("segment.bytes".into(), segment_bytes.to_string());
+}
+
+fn group_config(settings: &Settings) -> GroupConfig {
+    let groups = &settings.groups;
+    GroupConfig {
+        min_session_timeout_ms: i32::try_from(groups.min_session_timeout_ms).unwrap_or(i32::MAX),
+        max_session_timeout_ms: i32::try_from(groups.max_session_timeout_ms).unwrap_or(i32::MAX),
+        initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+        max_size: groups.max_size,
+        offset_metadata_max_bytes: groups.offset_metadata_max_bytes,
+        offsets_retention_ms: i64::try_from(groups.offsets_retention_ms).unwrap_or(i64::MAX),
+        offsets_retention_check_interval_ms: groups.offsets_retention_check_interval_ms,
+        disconnect_grace_ms: groups.disconnect_grace_ms,
+    }
+}

@@ -1,3 +1,98 @@
-//! CARRIES bytes: frames and headers, no API by name.
+//! CARRIES bytes: sockets, frames, answers in request order. Knows no API by name.
+//!
+//! Requests go up through [`Service`], which `main` fulfils with `api`; so nothing here names a room above. An answer is a
+//! list of pieces, bytes or a range of a file, and only `connection.rs` decides how pieces leave.
 
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::file::FileRange;
+pub use crate::types::ConnectionId;
+
+pub mod connection;
+pub mod frame;
+pub mod listener;
 pub mod schema;
+mod splice;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How `net` gets a task started: the one place that spawns is above it (`broker/tasks.rs`).
+pub type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// Part of an answer.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    Bytes(Bytes),
+    File(FileRange),
+}
+
+impl Piece {
+    pub fn len(&self) -> usize {
+        match self {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::File(range) => range.len,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One whole answer, length prefix and header included.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    One(Bytes),
+    Many(Vec<Piece>),
+}
+
+impl Answer {
+    pub fn len(&self) -> usize {
+        match self {
+            Answer::One(bytes) => bytes.len(),
+            Answer::Many(pieces) => pieces.iter().map(Piece::len).sum(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What comes of one request.
+pub enum Reaction {
+    Answer(Answer),
+    /// The answer comes later; requests behind it may begin, their answers wait (I110).
+    Later(BoxFuture<'static, Answer>),
+    /// No answer at all (Produce with acks=0).
+    Silent,
+    /// The connection ends without an answer; the sentence goes to the log.
+    Close(String),
+}
+
+/// Who is at the other end, and where they came in.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub connection: ConnectionId,
+    pub address: SocketAddr,
+    /// Index of the listener in the settings.
+    pub listener: usize,
+}
+
+/// What answers requests.
+pub trait Service: Send + Sync + 'static {
+    type Session: Send + 'static;
+
+    fn connected(&self, peer: Peer) -> Self::Session;
+
+    /// Begins one request. Called in request order, one at a time per connection.
+    fn call<'a>(&'a self, session: &'a mut Self::Session, frame: Bytes) -> impl Future<Output = Reaction> + Send + 'a;
+
+    fn disconnected(&self, session: Self::Session);
+}

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 
 use crate::types::{Monotonic, Now};
 
+pub mod fetch_session;
 pub mod group;
 pub mod metadata;
 

@@ -1,0 +1,459 @@
+//! Fetch, versions 4 to 18: records as ranges of files, incremental sessions, long polls.
+//!
+//! Version 5 tells the log start, 7 brings sessions, 11 the preferred replica (none: -1), 12 diverging epochs, 13 topic ids
+//! instead of names, 15 moves the replica id into a tagged struct, 16 to 18 add what only clusters need. The answer is
+//! encoded here and not by the message crate, because records are never copied: they leave as ranges of segment files.
+//!
+//! A fetch that finds fewer than `min_bytes` is registered with its partitions *before* it looks again (lesson 18), then
+//! woken once the bytes are there or its time is up. An error in any partition answers at once. Not yet: followers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::messages::FetchRequest;
+use tokio::time::Instant;
+
+use super::{Context, Reply, ResponseBody};
+use crate::broker::Broker;
+use crate::broker::partition::{Isolation, Partition, Read};
+use crate::broker::waiters::Waiter;
+use crate::net::{Answer, Piece};
+use crate::state::fetch_session::{PartitionKey, Request, Told, Wanted};
+use crate::types::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicName};
+
+pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<FetchAnswer> {
+    let version = ctx.version;
+    let broker = ctx.broker.clone();
+    let terms = Terms {
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(broker.settings.fetch.max_bytes),
+        min_bytes: i64::from(request.min_bytes),
+        isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
+    };
+    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let plan = {
+        let now = broker.clock.now().mono;
+        let session = session_part(&broker, request, version);
+        let random = broker.clock.random();
+        broker.fetch_sessions().plan(now, session, random)
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(code) => return Reply::Now(FetchAnswer::failed(code)),
+    };
+    let targets = plan.partitions.into_iter().map(|(key, wanted)| Target::new(&broker, key, wanted, version)).collect();
+    let fetch = Fetch { broker, terms, targets, session_id: plan.session_id, incremental: plan.incremental };
+    let found = fetch.look();
+    if found.is_enough(&fetch.terms) || fetch.targets.is_empty() || deadline <= Instant::now() {
+        return Reply::Now(fetch.answer(found));
+    }
+    Reply::Later(Box::pin(fetch.wait(deadline)))
+}
+
+struct Terms {
+    max_bytes: usize,
+    min_bytes: i64,
+    isolation: Isolation,
+}
+
+/// One partition of the request, looked up once.
+struct Target {
+    key: PartitionKey,
+    wanted: Wanted,
+    partition: Result<Arc<Partition>, ErrorCode>,
+}
+
+impl Target {
+    fn new(broker: &Broker, key: PartitionKey, wanted: Wanted, version: i16) -> Self {
+        let partition = if version >= 13 && key.topic.as_str().is_empty() {
+            Err(ErrorCode::UnknownTopicId)
+        } else {
+            broker.partition(key.topic.as_str(), key.partition)
+        };
+        // A topic deleted and made again under its name is another topic (I22).
+        let partition = match partition {
+            Ok(found) if !key.topic_id.is_zero() && found.topic_id != key.topic_id => Err(ErrorCode::InconsistentTopicId),
+            other => other,
+        };
+        Target { key, wanted, partition }
+    }
+}
+
+/// What one partition answers.
+#[derive(Debug, Default)]
+struct Outcome {
+    code: Option<ErrorCode>,
+    diverging: Option<(LeaderEpoch, Offset)>,
+    read: Read,
+}
+
+impl Outcome {
+    fn failed(code: ErrorCode) -> Self {
+        let read = Read {
+            high_watermark: Offset::NONE,
+            last_stable_offset: Offset::NONE,
+            log_start_offset: Offset::NONE,
+            ..Read::default()
+        };
+        Outcome { code: Some(code), diverging: None, read }
+    }
+
+    fn bytes(&self) -> usize {
+        self.read.range.as_ref().map_or(0, |range| range.len)
+    }
+}
+
+struct Found {
+    outcomes: Vec<Outcome>,
+    bytes: i64,
+    /// An error or a diverging epoch, which is to be told at once.
+    urgent: bool,
+}
+
+impl Found {
+    fn is_enough(&self, terms: &Terms) -> bool {
+        self.urgent || self.bytes >= terms.min_bytes
+    }
+}
+
+struct Fetch {
+    broker: Arc<Broker>,
+    terms: Terms,
+    targets: Vec<Target>,
+    session_id: i32,
+    incremental: bool,
+}
+
+impl Fetch {
+    /// Reads every partition once, within the limit of the request. The first one with records gives at least one batch
+    /// however large (KIP-74), the others keep to what is left (lesson 19).
+    fn look(&self) -> Found {
+        let mut found = Found { outcomes: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
+        let mut left = self.terms.max_bytes;
+        for target in &self.targets {
+            let outcome = self.read(target, left, found.bytes == 0);
+            let bytes = outcome.bytes();
+            left = left.saturating_sub(bytes);
+            found.bytes += bytes as i64;
+            found.urgent |= outcome.code.is_some() || outcome.diverging.is_some();
+            found.outcomes.push(outcome);
+        }
+        found
+    }
+
+    fn read(&self, target: &Target, left: usize, first: bool) -> Outcome {
+        let wanted = &target.wanted;
+        let partition = match &target.partition {
+            Ok(partition) => partition,
+            Err(code) => return Outcome::failed(*code),
+        };
+        if let Err(code) = partition.check_epoch(wanted.current_leader_epoch) {
+            return Outcome::failed(code);
+        }
+        match diverges(partition, wanted) {
+            Ok(None) => {}
+            Ok(Some(diverging)) => {
+                let read = partition.read(wanted.fetch_offset, self.terms.isolation, 0, false);
+                let read = read.unwrap_or_else(|(_, read)| read);
+                return Outcome { code: None, diverging: Some(diverging), read };
+            }
+            Err(code) => return Outcome::failed(code),
+        }
+        let max_bytes = left.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
+        match partition.read(wanted.fetch_offset, self.terms.isolation, max_bytes, first) {
+            Ok(read) => Outcome { code: None, diverging: None, read },
+            Err((code, read)) if code == ErrorCode::OffsetOutOfRange => {
+                // Kafka tells the bounds only through ListOffsets; the fields of the answer stay unknown.
+                let _ = read;
+                Outcome::failed(code)
+            }
+            Err((code, _)) => Outcome::failed(code),
+        }
+    }
+
+    /// Parked until enough bytes are there or the time is up.
+    async fn wait(self, deadline: Instant) -> FetchAnswer {
+        let waiter = Waiter::new(self.terms.min_bytes);
+        let parked = Parked { fetch: &self, waiter: waiter.clone() };
+        for target in &self.targets {
+            if let Ok(partition) = &target.partition {
+                partition.await_data(&waiter);
+            }
+        }
+        let found = loop {
+            let found = self.look();
+            if found.is_enough(&self.terms) {
+                break found;
+            }
+            waiter.expect(self.terms.min_bytes - found.bytes);
+            // Bytes that came between the look and the line above would be missed by the count, not by a second look.
+            let again = self.look();
+            if again.is_enough(&self.terms) {
+                break again;
+            }
+            if tokio::time::timeout_at(deadline, waiter.wait()).await.is_err() {
+                break self.look();
+            }
+        };
+        drop(parked);
+        self.answer(found)
+    }
+
+    fn answer(&self, found: Found) -> FetchAnswer {
+        self.broker.metrics.bytes_out.add(u64::try_from(found.bytes).unwrap_or(0));
+        let mut outcomes: Vec<(PartitionKey, Outcome)> =
+            self.targets.iter().map(|target| target.key.clone()).zip(found.outcomes).collect();
+        if self.session_id != 0 {
+            let told: Vec<_> = outcomes
+                .iter()
+                .map(|(key, outcome)| {
+                    let told = Told {
+                        high_watermark: outcome.read.high_watermark,
+                        log_start_offset: outcome.read.log_start_offset,
+                    };
+                    let has_records = outcome.bytes() > 0;
+                    let must_send = has_records || outcome.code.is_some() || outcome.diverging.is_some();
+                    (key.clone(), told, must_send, has_records)
+                })
+                .collect();
+            let mut news = self.broker.fetch_sessions().news(self.session_id, &told).into_iter();
+            if self.incremental {
+                outcomes.retain(|_| news.next().unwrap_or(true));
+            }
+        }
+        FetchAnswer { code: ErrorCode::None, session_id: self.session_id, outcomes }
+    }
+}
+
+/// Takes the fetch off every list however it ends, also when its connection goes away.
+struct Parked<'a> {
+    fetch: &'a Fetch,
+    waiter: Arc<Waiter>,
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        for target in &self.fetch.targets {
+            if let Ok(partition) = &target.partition {
+                partition.leave(&self.waiter);
+            }
+        }
+    }
+}
+
+/// Does the client hold records that this log never had (KIP-320)?
+fn diverges(partition: &Partition, wanted: &Wanted) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+    if wanted.last_fetched_epoch.0 < 0 {
+        return Ok(None);
+    }
+    let (epoch, end) = partition.end_of_epoch(wanted.last_fetched_epoch)?;
+    if epoch == LeaderEpoch::NONE || end == Offset::NONE {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    Ok((epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset).then_some((epoch, end)))
+}
+
+fn session_part(broker: &Broker, request: FetchRequest, version: i16) -> Request {
+    let image = broker.image();
+    let uses_topic_ids = version >= 13;
+    let name = |name: &str, id: uuid::Uuid| match uses_topic_ids {
+        true => image.topic_by_id(TopicId(id)).map_or_else(|| TopicName::from(""), |topic| topic.name.clone()),
+        false => TopicName::from(name),
+    };
+    let mut partitions = Vec::new();
+    for topic in &request.topics {
+        let topic_name = name(&topic.topic.0, topic.topic_id);
+        for partition in &topic.partitions {
+            let key = PartitionKey {
+                topic: topic_name.clone(),
+                topic_id: TopicId(topic.topic_id),
+                partition: partition.partition,
+            };
+            let wanted = Wanted {
+                fetch_offset: Offset(partition.fetch_offset),
+                current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
+                last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
+                max_bytes: partition.partition_max_bytes,
+            };
+            partitions.push((key, wanted));
+        }
+    }
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let topic_name = name(&topic.topic.0, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|partition| PartitionKey {
+            topic: topic_name.clone(),
+            topic_id: TopicId(topic.topic_id),
+            partition: *partition,
+        }));
+    }
+    // Before version 7 the fields are not there and their defaults mean: no session.
+    Request {
+        session_id: request.session_id,
+        session_epoch: request.session_epoch,
+        uses_topic_ids,
+        partitions,
+        forgotten,
+    }
+}
+
+/// The body of the answer, with records as ranges of files.
+pub struct FetchAnswer {
+    code: ErrorCode,
+    session_id: i32,
+    outcomes: Vec<(PartitionKey, Outcome)>,
+}
+
+impl FetchAnswer {
+    fn failed(code: ErrorCode) -> Self {
+        FetchAnswer { code, session_id: 0, outcomes: Vec::new() }
+    }
+}
+
+impl ResponseBody for FetchAnswer {
+    fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String> {
+        let mut writer = Writer { version, flexible: version >= 12, bytes: BytesMut::with_capacity(256), pieces: Vec::new() };
+        writer.bytes.put_i32(0);
+        writer.bytes.put_i32(correlation_id);
+        writer.tags();
+        writer.bytes.put_i32(0);
+        if version >= 7 {
+            writer.bytes.put_i16(self.code.code());
+            writer.bytes.put_i32(self.session_id);
+        }
+        let topics: Vec<&[(PartitionKey, Outcome)]> = self
+            .outcomes
+            .chunk_by(|(a, _), (b, _)| a.topic == b.topic && a.topic_id == b.topic_id)
+            .collect();
+        writer.array(topics.len());
+        for partitions in topics {
+            writer.topic(partitions);
+        }
+        writer.tags();
+        Ok(writer.finish())
+    }
+}
+
+/// Writes the answer piece by piece: bytes until the next range of a file, then the range.
+struct Writer {
+    version: i16,
+    flexible: bool,
+    bytes: BytesMut,
+    pieces: Vec<Piece>,
+}
+
+impl Writer {
+    fn topic(&mut self, partitions: &[(PartitionKey, Outcome)]) {
+        let Some((key, _)) = partitions.first() else { return };
+        if self.version >= 13 {
+            self.bytes.put_slice(key.topic_id.0.as_bytes());
+        } else {
+            self.string(key.topic.as_str());
+        }
+        self.array(partitions.len());
+        for (key, outcome) in partitions {
+            self.partition(key.partition, outcome);
+        }
+        self.tags();
+    }
+
+    fn partition(&mut self, index: i32, outcome: &Outcome) {
+        let read = &outcome.read;
+        self.bytes.put_i32(index);
+        self.bytes.put_i16(outcome.code.unwrap_or(ErrorCode::None).code());
+        self.bytes.put_i64(read.high_watermark.0);
+        self.bytes.put_i64(read.last_stable_offset.0);
+        if self.version >= 5 {
+            self.bytes.put_i64(read.log_start_offset.0);
+        }
+        self.aborted(read);
+        if self.version >= 11 {
+            // -1: no preferred replica. A zero would send clients to node 0 in a loop.
+            self.bytes.put_i32(-1);
+        }
+        self.length(read.range.as_ref().map_or(0, |range| range.len));
+        if let Some(range) = &read.range {
+            let before = self.bytes.split().freeze();
+            self.pieces.push(Piece::Bytes(before));
+            self.pieces.push(Piece::File(range.clone()));
+        }
+        match outcome.diverging {
+            Some((epoch, end)) if self.flexible => {
+                // One tagged field, number 0, of 13 bytes: epoch, end offset, no tags of its own.
+                self.bytes.put_slice(&[1, 0, 13]);
+                self.bytes.put_i32(epoch.0);
+                self.bytes.put_i64(end.0);
+                self.bytes.put_u8(0);
+            }
+            _ => self.tags(),
+        }
+    }
+
+    fn aborted(&mut self, read: &Read) {
+        // Null where nobody asked for it is what Kafka sends to read_uncommitted; an empty list says the same.
+        if read.aborted.is_empty() {
+            if self.flexible {
+                self.bytes.put_u8(0);
+            } else {
+                self.bytes.put_i32(-1);
+            }
+            return;
+        }
+        self.array(read.aborted.len());
+        for transaction in &read.aborted {
+            self.bytes.put_i64(transaction.producer_id.0);
+            self.bytes.put_i64(transaction.first_offset.0);
+            self.tags();
+        }
+    }
+
+    fn string(&mut self, value: &str) {
+        if self.flexible {
+            self.varint(value.len() + 1);
+        } else {
+            // Topic names are at most 249 bytes; requests with longer ones echo them cut.
+            self.bytes.put_i16(i16::try_from(value.len()).unwrap_or(i16::MAX));
+        }
+        self.bytes.put_slice(value.as_bytes());
+    }
+
+    fn array(&mut self, len: usize) {
+        self.length(len);
+    }
+
+    fn length(&mut self, len: usize) {
+        if self.flexible {
+            self.varint(len + 1);
+        } else {
+            self.bytes.put_i32(i32::try_from(len).unwrap_or(i32::MAX));
+        }
+    }
+
+    fn tags(&mut self) {
+        if self.flexible {
+            self.bytes.put_u8(0);
+        }
+    }
+
+    fn varint(&mut self, value: usize) {
+        let mut rest = u32::try_from(value).unwrap_or(u32::MAX);
+        while rest >= 0x80 {
+            self.bytes.put_u8(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.bytes.put_u8(rest as u8);
+    }
+
+    fn finish(mut self) -> Answer {
+        let last = self.bytes.split().freeze();
+        self.pieces.push(Piece::Bytes(last));
+        let total: usize = self.pieces.iter().map(Piece::len).sum();
+        let len = i32::try_from(total - 4).unwrap_or(i32::MAX).to_be_bytes();
+        if let Some(Piece::Bytes(first)) = self.pieces.first_mut() {
+            let mut head = BytesMut::from(&first[..]);
+            head[..4].copy_from_slice(&len);
+            *first = head.freeze();
+        }
+        Answer::Many(self.pieces)
+    }
+}

@@ -1,0 +1,85 @@
+//! ListOffsets, versions 1 to 10: offsets by time, and the special times.
+//!
+//! -1 latest (the last stable offset for read_committed, from version 2), -2 earliest, -3 the record with the largest
+//! timestamp (7), -4 earliest local (8), -5 latest tiered (9): as Kafka without tiered storage, -4 is the log start and -5
+//! is -1. No match: offset -1, timestamp -1, error 0. Leader epochs below version 4 stay at their default (KAFKA-10613).
+
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+
+use super::{Context, Reply};
+use crate::broker::partition::Partition;
+use crate::types::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+
+type Found = (Offset, Timestamp, LeaderEpoch);
+
+const NOTHING: Found = (Offset::NONE, Timestamp::NONE, LeaderEpoch::NONE);
+
+pub async fn handle(ctx: &mut Context<'_>, request: ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
+    let committed = request.isolation_level == 1;
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut asked: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition_index).collect();
+        asked.sort_unstable();
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let index = wanted.partition_index;
+            let twice = asked.partition_point(|other| *other <= index) - asked.partition_point(|other| *other < index) > 1;
+            // Kafka: a partition asked for twice in one request is an error for both.
+            let found = if twice { Err(ErrorCode::InvalidRequest) } else { find(ctx, &topic.name.0, wanted, committed) };
+            answer(ctx.version, index, found)
+        });
+        let partitions = partitions.collect();
+        topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
+    }
+    Reply::Now(ListOffsetsResponse::default().with_topics(topics))
+}
+
+fn find(ctx: &Context<'_>, topic: &str, wanted: &ListOffsetsPartition, committed: bool) -> Result<Found, ErrorCode> {
+    let partition = ctx.broker.partition(topic, wanted.partition_index)?;
+    partition.check_epoch(LeaderEpoch(wanted.current_leader_epoch))?;
+    let limit = if committed { partition.last_stable_offset()? } else { partition.high_watermark() };
+    let epoch = partition.leader_epoch();
+    match wanted.timestamp {
+        LATEST => Ok((limit, Timestamp::NONE, epoch)),
+        EARLIEST => earliest(&partition),
+        EARLIEST_LOCAL if ctx.version >= 8 => earliest(&partition),
+        MAX_TIMESTAMP if ctx.version >= 7 => {
+            let found = partition.look(None, |log| log.max_timestamp(limit))?;
+            Ok(found.unwrap_or(NOTHING))
+        }
+        LATEST_TIERED if ctx.version >= 9 => Ok(NOTHING),
+        timestamp if timestamp >= 0 => Ok(partition.offset_for_timestamp(Timestamp(timestamp), limit)?.unwrap_or(NOTHING)),
+        // A special time that this version does not have.
+        _ => Err(ErrorCode::UnsupportedVersion),
+    }
+}
+
+/// The log start, with the epoch in which its record was written.
+fn earliest(partition: &Partition) -> Result<Found, ErrorCode> {
+    let current = partition.leader_epoch();
+    let (start, epoch) = partition.look((Offset::ZERO, current), |log| {
+        let start = log.log_start_offset();
+        Ok((start, log.leader_epochs().epoch_at(start).unwrap_or(current)))
+    })?;
+    Ok((start, Timestamp::NONE, epoch))
+}
+
+fn answer(version: i16, index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+    let (code, (offset, timestamp, epoch)) = match found {
+        Ok(found) => (ErrorCode::None, found),
+        Err(code) => (code, NOTHING),
+    };
+    let response = ListOffsetsPartitionResponse::default()
+        .with_partition_index(index)
+        .with_error_code(code.code())
+        .with_offset(offset.0)
+        .with_timestamp(timestamp.0);
+    if version >= 4 { response.with_leader_epoch(epoch.0) } else { response }
+}

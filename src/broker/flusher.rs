@@ -1,0 +1,103 @@
+//! Group commit: one thread flushes whatever became dirty while its last round ran (DESIGN: durable by default).
+//!
+//! ```text
+//! append ─ append ─ append        append ─ append
+//!    └────────┴────────┴─ round 1 ───┴────────┴─ round 2 ─ …
+//! ```
+//! A round takes the dirty partitions, asks each (under its lock) which files it must flush, flushes them without any lock,
+//! and tells each how it went. Few files are flushed one by one, many by one call for the whole file system: 64 files took
+//! 544 ms one by one and 34 ms together.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use crate::metrics::Metrics;
+use crate::storage;
+use crate::storage::disk::Disk;
+
+use super::partition::Partition;
+
+/// From this many files on, one call for the file system is cheaper than one for each.
+const MANY_FILES: usize = 5;
+
+pub struct Flusher {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    metrics: Arc<Metrics>,
+    /// What is dirty and not yet being flushed, and whether the thread may end.
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    dirty: Vec<Arc<Partition>>,
+    stop: bool,
+}
+
+impl Flusher {
+    pub fn new(disk: Arc<dyn Disk>, root: PathBuf, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Flusher { disk, root, metrics, queue: Mutex::default(), wake: Condvar::new() })
+    }
+
+    /// Has the partition flushed in the next round. The caller makes sure that it is queued once (`Partition::queued`).
+    pub fn submit(&self, partition: Arc<Partition>) {
+        let mut queue = self.lock();
+        queue.dirty.push(partition);
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// The thread's work: rounds until `stop`, and a last one after it.
+    pub fn run(&self) {
+        loop {
+            let (dirty, stop) = self.next_round();
+            self.round(&dirty);
+            if stop && dirty.is_empty() {
+                return;
+            }
+        }
+    }
+
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    fn next_round(&self) -> (Vec<Arc<Partition>>, bool) {
+        let mut queue = self.lock();
+        while queue.dirty.is_empty() && !queue.stop {
+            queue = self.wake.wait(queue).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        (std::mem::take(&mut queue.dirty), queue.stop)
+    }
+
+    /// Flushes these partitions and tells each.
+    pub fn round(&self, dirty: &[Arc<Partition>]) {
+        if dirty.is_empty() {
+            return;
+        }
+        self.metrics.flushes.add(1);
+        let tickets: Vec<_> = dirty.iter().filter_map(|p| p.begin_flush().map(|ticket| (p, ticket))).collect();
+        let file_count: usize = tickets.iter().map(|(_, ticket)| ticket.files.len()).sum();
+        self.metrics.flushed_files.add(file_count as u64);
+        let together = (file_count >= MANY_FILES).then(|| self.disk.sync_all_under(&self.root));
+        for (partition, ticket) in tickets {
+            let result = match &together {
+                Some(Ok(())) => Ok(()),
+                Some(Err(error)) => {
+                    Err(storage::Error::flush(&self.root, std::io::Error::new(error.kind(), error.to_string())))
+                }
+                None => ticket.sync(&*self.disk),
+            };
+            if result.is_err() {
+                self.metrics.flush_failures.add(1);
+            }
+            partition.end_flush(ticket, result);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

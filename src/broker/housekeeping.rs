@@ -1,0 +1,107 @@
+//! Work on a timer, each by asking the room that knows: checkpoints, retention, expiry of producers, removal of files.
+//! One thread, because all of it may block on the disk.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crate::types::{Monotonic, TopicPartition};
+
+use super::Broker;
+
+/// How often the thread looks whether something is due.
+const STEP: Duration = Duration::from_millis(500);
+
+/// Partitions whose files are to go, and whether the thread may end.
+#[derive(Default)]
+pub struct Chores {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    removals: Vec<TopicPartition>,
+    stop: bool,
+}
+
+impl Chores {
+    pub fn remove(&self, partitions: Vec<TopicPartition>) {
+        if partitions.is_empty() {
+            return;
+        }
+        self.lock().removals.extend(partitions);
+        self.wake.notify_one();
+    }
+
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    /// What to remove now; `None` once the thread may end.
+    fn next(&self) -> Option<Vec<TopicPartition>> {
+        let mut state = self.lock();
+        if state.removals.is_empty() && !state.stop {
+            state = self.wake.wait_timeout(state, STEP).unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+        }
+        let removals = std::mem::take(&mut state.removals);
+        (!state.stop || !removals.is_empty()).then_some(removals)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Something done every so often.
+struct Every {
+    interval_ms: u64,
+    due: Monotonic,
+}
+
+impl Every {
+    fn new(interval_ms: u64, now: Monotonic) -> Self {
+        Every { interval_ms, due: now.plus_ms(interval_ms) }
+    }
+
+    fn is_due(&mut self, now: Monotonic) -> bool {
+        if now < self.due {
+            return false;
+        }
+        self.due = now.plus_ms(self.interval_ms);
+        true
+    }
+}
+
+/// The thread's work, until it is told to stop.
+pub fn run(broker: &Arc<Broker>) {
+    let settings = &broker.settings;
+    let start = broker.clock.now().mono;
+    let mut checkpoint = Every::new(settings.storage.flush_offset_checkpoint_interval_ms, start);
+    let mut retention = Every::new(settings.storage.retention_check_interval_ms, start);
+    let mut producers = Every::new(settings.transactions.producer_id_check_interval_ms, start);
+    let mut snapshot = Every::new(1_000, start);
+    while let Some(removals) = broker.chores.next() {
+        for partition in removals {
+            if let Err(error) = broker.log_dir.remove_partition(&partition) {
+                tracing::error!(%partition, %error, "cannot remove the files of a deleted partition");
+            }
+        }
+        let now = broker.clock.now();
+        if checkpoint.is_due(now.mono) {
+            broker.checkpoint();
+        }
+        if retention.is_due(now.mono) {
+            broker.apply_retention();
+        }
+        if producers.is_due(now.mono) {
+            let expiration_ms = settings.transactions.producer_id_expiration_ms;
+            for partition in broker.partitions.all() {
+                partition.tend(|log| log.expire_producers(now, expiration_ms));
+            }
+        }
+        if snapshot.is_due(now.mono) {
+            broker.snapshot_metadata();
+        }
+    }
+}

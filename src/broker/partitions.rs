@@ -1,0 +1,224 @@
+//! Which partitions live here. Nobody adds or removes one by hand: the set follows the published image, and a difference
+//! between two images is what creates, reconfigures or removes (no setter is called from above).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use crate::config::{self, LogConfig};
+use crate::state::metadata::{ConfigResource, Configs, Image, Topic};
+use crate::storage::log::OpenHint;
+use crate::types::{ErrorCode, Offset, TopicId, TopicName, TopicPartition};
+
+use super::partition::{Partition, Shop};
+use super::tasks;
+
+pub struct Partitions {
+    shop: Arc<Shop>,
+    defaults: Arc<LogConfig>,
+    /// What is led here, by name. A topic is replaced whole when its number of partitions grows.
+    topics: RwLock<HashMap<TopicName, Arc<LocalTopic>>>,
+}
+
+/// The partitions of one topic.
+pub struct LocalTopic {
+    pub id: TopicId,
+    pub partitions: Vec<Arc<Partition>>,
+}
+
+/// What a directory scan at start has found, waiting for the image to say what it is.
+pub struct Found {
+    pub directories: BTreeMap<TopicPartition, (PathBuf, OpenHint)>,
+}
+
+impl Partitions {
+    pub fn new(shop: Arc<Shop>, defaults: LogConfig) -> Self {
+        Partitions { shop, defaults: Arc::new(defaults), topics: RwLock::default() }
+    }
+
+    /// The partition, if it is led here.
+    pub fn get(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let topics = self.topics.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let index = usize::try_from(partition).map_err(|_| ErrorCode::UnknownTopicOrPartition)?;
+        let found = topics.get(topic).and_then(|topic| topic.partitions.get(index));
+        found.cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+
+    /// Every partition, in no particular order.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        topics.values().flat_map(|topic| topic.partitions.iter().cloned()).collect()
+    }
+
+    /// At start: everything the image names is there, with the files that were found for it. Opening is recovery, so it
+    /// runs on as many threads as there are cores. Directories that belong to no topic of the image are returned.
+    pub fn open_all(&self, image: &Image, mut found: Found) -> Vec<TopicPartition> {
+        let mut work = Vec::new();
+        for topic in image.topics() {
+            let config = self.config_of(image, topic);
+            for index in 0..topic.partitions.len() {
+                let name = TopicPartition { topic: topic.name.clone(), partition: index as i32 };
+                if let Some((directory, hint)) = found.directories.remove(&name) {
+                    work.push((name, topic.id, config.clone(), directory, hint));
+                }
+            }
+        }
+        let opened = self.open_in_parallel(work);
+        for topic in image.topics() {
+            let config = self.config_of(image, topic);
+            self.install(topic, |name| match opened.get(name) {
+                Some(partition) => partition.clone(),
+                None => Partition::empty(self.shop.clone(), name.clone(), topic.id, config.clone()),
+            });
+        }
+        found.directories.into_keys().collect()
+    }
+
+    fn open_in_parallel(
+        &self,
+        work: Vec<(TopicPartition, TopicId, Arc<LogConfig>, PathBuf, OpenHint)>,
+    ) -> HashMap<TopicPartition, Arc<Partition>> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(work.len().max(1));
+        let queue = std::sync::Mutex::new(work.into_iter());
+        let done = std::sync::Mutex::new(HashMap::new());
+        let worker = || loop {
+            let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+            let Some((name, id, config, directory, hint)) = next else { return };
+            let partition = Partition::open(self.shop.clone(), name.clone(), id, config, directory, hint);
+            done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name, partition);
+        };
+        tasks::scoped(threads, &worker);
+        done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Follows a change of the image. Returns the partitions whose files are to be removed.
+    pub fn follow(&self, before: &Image, now: &Image) -> Vec<TopicPartition> {
+        let mut removed = Vec::new();
+        for change in differences(before, now) {
+            match change {
+                Change::Removed(name) => removed.extend(self.remove(name)),
+                Change::Replaced(topic) => {
+                    removed.extend(self.remove(&topic.name));
+                    self.add(now, topic);
+                }
+                Change::Added(topic) | Change::Changed(topic) => self.add(now, topic),
+                Change::Reconfigured(topic) => self.reconfigure(now, topic),
+            }
+        }
+        removed
+    }
+
+    fn add(&self, image: &Image, topic: &Topic) {
+        let config = self.config_of(image, topic);
+        let present = self.topics.read().unwrap_or_else(|p| p.into_inner()).get(&topic.name).cloned();
+        self.install(topic, |name| {
+            let kept = present.as_ref().and_then(|local| local.partitions.get(name.partition as usize));
+            match kept {
+                Some(partition) => partition.clone(),
+                None => Partition::empty(self.shop.clone(), name.clone(), topic.id, config.clone()),
+            }
+        });
+    }
+
+    fn install(&self, topic: &Topic, mut make: impl FnMut(&TopicPartition) -> Arc<Partition>) {
+        let partitions = topic.partitions.iter().enumerate().map(|(index, info)| {
+            let partition = make(&TopicPartition { topic: topic.name.clone(), partition: index as i32 });
+            partition.set_leader_epoch(info.leader_epoch);
+            partition
+        });
+        let local = LocalTopic { id: topic.id, partitions: partitions.collect() };
+        let mut topics = self.topics.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        topics.insert(topic.name.clone(), Arc::new(local));
+    }
+
+    fn reconfigure(&self, image: &Image, topic: &Topic) {
+        let config = self.config_of(image, topic);
+        let local = self.topics.read().unwrap_or_else(|p| p.into_inner()).get(&topic.name).cloned();
+        for partition in local.iter().flat_map(|local| &local.partitions) {
+            partition.set_config(config.clone());
+        }
+    }
+
+    fn remove(&self, name: &TopicName) -> Vec<TopicPartition> {
+        let local = self.topics.write().unwrap_or_else(|p| p.into_inner()).remove(name);
+        let partitions = local.map(|local| local.partitions.clone()).unwrap_or_default();
+        partitions.iter().filter(|partition| partition.delete()).map(|partition| partition.name.clone()).collect()
+    }
+
+    /// The settings of a topic: its overrides over the broker's defaults. Overrides were checked when they were set; one
+    /// that this version does not understand any more leaves the default, said once.
+    fn config_of(&self, image: &Image, topic: &Topic) -> Arc<LogConfig> {
+        let overrides = image.topic_configs(&topic.name);
+        if overrides.is_empty() {
+            return self.defaults.clone();
+        }
+        match config::topic::parse(&overrides, &self.defaults) {
+            Ok(config) => Arc::new(config),
+            Err(error) => {
+                tracing::warn!(topic = %topic.name, %error, "a stored topic setting is not understood; the default holds");
+                self.defaults.clone()
+            }
+        }
+    }
+
+    /// The offset before which each partition is flushed, and where its log starts: for the checkpoints.
+    pub fn checkpoint(&self) -> (BTreeMap<TopicPartition, Offset>, BTreeMap<TopicPartition, Offset>) {
+        let mut recovery = BTreeMap::new();
+        let mut starts = BTreeMap::new();
+        for partition in self.all() {
+            partition.tend(|log| {
+                recovery.insert(partition.name.clone(), log.flushed_offset());
+                if log.log_start_offset() > Offset::ZERO {
+                    starts.insert(partition.name.clone(), log.log_start_offset());
+                }
+            });
+        }
+        (recovery, starts)
+    }
+}
+
+/// How a topic of one image differs from the image before.
+enum Change<'a> {
+    Added(&'a Topic),
+    Removed(&'a TopicName),
+    /// The same name, another topic (I22).
+    Replaced(&'a Topic),
+    /// Partitions were added, or their leadership changed.
+    Changed(&'a Topic),
+    Reconfigured(&'a Topic),
+}
+
+/// What changed between two images. They share what did not, so most of this compares pointers.
+fn differences<'a>(before: &'a Image, now: &'a Image) -> Vec<Change<'a>> {
+    let mut changes = Vec::new();
+    let mut old = before.topics().peekable();
+    for topic in now.topics() {
+        while let Some(gone) = old.next_if(|gone| gone.name < topic.name) {
+            changes.push(Change::Removed(&gone.name));
+        }
+        match old.next_if(|same| same.name == topic.name) {
+            None => changes.push(Change::Added(topic)),
+            Some(same) if Arc::ptr_eq(same, topic) => {}
+            Some(same) if same.id != topic.id => changes.push(Change::Replaced(topic)),
+            Some(_) => changes.push(Change::Changed(topic)),
+        }
+    }
+    changes.extend(old.map(|gone| Change::Removed(&gone.name)));
+    let overrides =
+        |image: &'a Image| -> BTreeMap<&'a ConfigResource, &'a Arc<Configs>> { image.all_configs().collect() };
+    let (was, is) = (overrides(before), overrides(now));
+    let resources: BTreeSet<&ConfigResource> = was.keys().chain(is.keys()).copied().collect();
+    for resource in resources {
+        let same = match (was.get(resource), is.get(resource)) {
+            (Some(was), Some(is)) => Arc::ptr_eq(was, is),
+            _ => false,
+        };
+        if let ConfigResource::Topic(name) = resource
+            && !same
+            && let Some(topic) = now.topic(name.as_str())
+        {
+            changes.push(Change::Reconfigured(topic));
+        }
+    }
+    changes
+}

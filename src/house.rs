@@ -1,0 +1,169 @@
+//! Wires the house: the program and the tests start and stop the same thing, in the same order.
+//!
+//! Start: sockets bound (a taken port changes nothing on disk) → data directory opened, locked and recovered → broker
+//! registered → connections served. Stop runs it backwards: no new connections, what is under way is answered, everything is
+//! flushed, the clean-stop marker is written, the directory unlocked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, lookup_host};
+use tokio::sync::watch;
+
+use crate::api::Front;
+use crate::broker::{Broker, StartError, tasks};
+use crate::clock::Clock;
+use crate::config::{Bind, Listener, Settings};
+use crate::net::connection::ConnectionLimits;
+use crate::net::listener::{self, Door, ListenerLimits};
+use crate::storage::disk::Disk;
+
+/// How long requests under way may take once the broker is stopping.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Requests of one connection that may wait for their answers; with more, reading from it stops (S7). Java clients have 5
+/// under way, librdkafka up to 1,000 short ones.
+const MAX_IN_FLIGHT: usize = 128;
+/// How long the rest of a started request may take to come, and a piece of an answer to be taken (S8).
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A broker that runs.
+pub struct House {
+    pub broker: Arc<Broker>,
+    /// Where it listens, with the ports that the system chose.
+    pub addresses: Vec<SocketAddr>,
+    door: Arc<Door<Front>>,
+    shutdown: watch::Sender<bool>,
+}
+
+/// A listener whose sockets are bound.
+struct Bound {
+    sockets: Vec<(TcpListener, SocketAddr)>,
+    port: u16,
+}
+
+impl House {
+    pub async fn start(settings: Settings, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<House, StartError> {
+        let mut bound = Vec::new();
+        for listener in &settings.net.listeners {
+            bound.push(bind(listener).await?);
+        }
+        let advertised = advertised(&settings.net.listeners, &bound);
+        let limits = limits(&settings);
+        let broker = tasks::blocking(move || Broker::open(settings, disk, clock)).await?;
+        broker.start(advertised).await?;
+        let (shutdown, stopping) = watch::channel(false);
+        let front = Arc::new(Front { broker: broker.clone() });
+        let spawn = tasks::connections(broker.metrics.clone());
+        let door = Door::new(front, limits, broker.metrics.clone(), spawn, stopping);
+        let mut addresses = Vec::new();
+        for (index, listener) in bound.into_iter().enumerate() {
+            for (socket, address) in listener.sockets {
+                addresses.push(address);
+                tasks::organ("listener", door.clone().serve(socket, index));
+            }
+        }
+        Ok(House { broker, addresses, door, shutdown })
+    }
+
+    /// Ends connections, flushes, leaves the clean-stop marker.
+    pub async fn stop(self) {
+        let _ = self.shutdown.send(true);
+        let drained = async {
+            while self.door.open_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!(
+                connections = self.door.open_connections(),
+                "connections were cut: their requests took too long"
+            );
+        }
+        let broker = self.broker.clone();
+        tasks::blocking(move || broker.stop()).await;
+    }
+}
+
+async fn bind(listener: &Listener) -> Result<Bound, StartError> {
+    let port = listener.port;
+    match listener.bind() {
+        Bind::Loopback => bind_both(listener, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()),
+        Bind::Everywhere => bind_both(listener, Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()),
+        Bind::Host(host) => {
+            let found = lookup_host((host.as_str(), port)).await.map_err(|error| {
+                StartError(format!("listener {}: the host name {host} cannot be resolved: {error}", listener.name))
+            })?;
+            let addresses: Vec<SocketAddr> = found.collect();
+            let first = addresses.first().ok_or_else(|| {
+                StartError(format!("listener {}: the host name {host} has no address", listener.name))
+            })?;
+            let socket = open(listener, *first)?;
+            Ok(Bound { port: socket.1.port(), sockets: vec![socket] })
+        }
+    }
+}
+
+/// IPv4, and IPv6 on the same port where the machine has it: `localhost` may be either.
+fn bind_both(listener: &Listener, v4: IpAddr, v6: IpAddr) -> Result<Bound, StartError> {
+    let first = open(listener, SocketAddr::new(v4, listener.port))?;
+    let port = first.1.port();
+    let mut sockets = vec![first];
+    match listener::bind(SocketAddr::new(v6, port)) {
+        Ok(socket) => {
+            let address = socket.local_addr().map_err(|error| taken(listener, SocketAddr::new(v6, port), &error))?;
+            sockets.push((socket, address));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && listener.port != 0 => {
+            return Err(taken(listener, SocketAddr::new(v6, port), &error));
+        }
+        Err(error) => tracing::debug!(%error, "no IPv6 here; listening on IPv4 only"),
+    }
+    Ok(Bound { sockets, port })
+}
+
+fn open(listener: &Listener, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let socket = listener::bind(address).map_err(|error| taken(listener, address, &error))?;
+    let address = socket.local_addr().map_err(|error| taken(listener, address, &error))?;
+    Ok((socket, address))
+}
+
+fn taken(listener: &Listener, address: SocketAddr, error: &std::io::Error) -> StartError {
+    let why = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another process has it; stop that one or change the port in `listeners`".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied => "this user may not; choose a port above 1023 in `listeners`".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => {
+            "no interface has that address; change the host in `listeners`".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    StartError(format!("cannot listen on {address} (listener {}): {why}", listener.name))
+}
+
+fn advertised(listeners: &[Listener], bound: &[Bound]) -> Vec<(String, u16)> {
+    let tell = |(listener, bound): (&Listener, &Bound)| {
+        let host = listener.advertised.as_ref().map_or(listener.host.as_str(), |advertised| advertised.host.as_str());
+        let port = listener.advertised.as_ref().map_or(0, |advertised| advertised.port);
+        let host = if host.is_empty() { "localhost" } else { host };
+        (host.to_owned(), if port == 0 { bound.port } else { port })
+    };
+    listeners.iter().zip(bound).map(tell).collect()
+}
+
+fn limits(settings: &Settings) -> ListenerLimits {
+    let net = &settings.net;
+    let idle = net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis);
+    ListenerLimits {
+        connection: ConnectionLimits {
+            max_frame_bytes: net.socket_request_max_bytes,
+            max_in_flight: MAX_IN_FLIGHT,
+            max_idle: idle,
+            frame_timeout: FRAME_TIMEOUT,
+        },
+        max_connections: net.max_connections,
+        max_connections_per_ip: net.max_connections_per_ip,
+    }
+}
