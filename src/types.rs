@@ -140,7 +140,7 @@ impl TopicName {
             return Err("Topic name is invalid: the empty string is not allowed".into());
         }
         if name == "." || name == ".." {
-            return Err("Topic name is invalid: '.' or '..' is not allowed".to_string());
+            return Err(format!("Topic name is invalid: '{name}' is not allowed"));
         }
         if name.len() > 249 {
             return Err(format!(

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Effects, Machine, Ticket};
+use crate::config::{ConsumerGroupSettings, LogConfig};
 use crate::types::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerId, TopicId, TopicName};
 
 mod configs;
@@ -51,6 +52,10 @@ pub struct MetadataSettings {
     pub offsets_topic: InternalTopic,
     /// `transaction.state.log.*`
     pub transaction_topic: InternalTopic,
+    /// What a topic is that says nothing about itself: new overrides are checked together with it.
+    pub log: LogConfig,
+    /// `group.consumer.*`: the limits within which a group may have its own times.
+    pub groups: ConsumerGroupSettings,
     /// More partitions than this in all are refused (S10).
     pub max_partitions: usize,
 }
@@ -89,6 +94,20 @@ impl MetadataSettings {
                     ("segment.bytes", "104857600"),
                     ("unclean.leader.election.enable", "false"),
                 ]),
+            },
+            log: LogConfig::default(),
+            groups: ConsumerGroupSettings {
+                session_timeout_ms: 45_000,
+                min_session_timeout_ms: 45_000,
+                max_session_timeout_ms: 60_000,
+                heartbeat_interval_ms: 5_000,
+                min_heartbeat_interval_ms: 5_000,
+                max_heartbeat_interval_ms: 15_000,
+                max_size: usize::MAX,
+                assignors: vec!["uniform".to_string(), "range".to_string()],
+                may_upgrade: true,
+                may_downgrade: true,
+                regex_refresh_interval_ms: 600_000,
             },
             max_partitions: 1_000_000,
         }
@@ -228,6 +247,7 @@ pub struct DeletedTopic {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
     pub code: ErrorCode,
+    /// Empty where Kafka gives none.
     pub message: String,
 }
 

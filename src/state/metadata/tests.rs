@@ -91,3 +91,641 @@ fn a_fresh_machine_fed_the_log_or_the_snapshot_equals_the_live_one() {
         assert_eq!(fresh.image(), scene.image());
     }
 }
+
+impl Scene {
+    fn with_topics(names: &[&str]) -> Scene {
+        let mut scene = Scene::new();
+        for (name, id) in names.iter().zip(100..) {
+            scene.create(topic(name, id)).unwrap();
+        }
+        scene
+    }
+
+    fn alter(
+        &mut self,
+        resource: ConfigResource,
+        changes: &[(&str, ConfigOperation, Option<&str>)],
+    ) -> Result<(), Refused> {
+        let change = |(name, operation, value): &(&str, ConfigOperation, Option<&str>)| ConfigChange {
+            name: name.to_string(),
+            operation: *operation,
+            value: value.map(str::to_string),
+        };
+        let resources = vec![(resource, changes.iter().map(change).collect())];
+        match self.ask(MetadataInput::IncrementalAlterConfigs { resources, validate_only: false }) {
+            MetadataAnswer::ConfigsAltered(mut answers) => answers.pop().unwrap().1,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn delete(&mut self, topics: Vec<TopicRef>) -> Vec<DeletedTopic> {
+        match self.ask(MetadataInput::DeleteTopics { topics }) {
+            MetadataAnswer::Deleted(answers) => answers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn grow(&mut self, name: &str, count: i32, assignments: Option<Vec<Vec<i32>>>) -> Result<(), Refused> {
+        let assignments = assignments.map(|all| all.into_iter().map(ids).collect());
+        let topics = vec![NewPartitions { name: name.into(), count, assignments }];
+        match self.ask(MetadataInput::CreatePartitions { topics, validate_only: false, random: 3 }) {
+            MetadataAnswer::PartitionsCreated(mut answers) => answers.pop().unwrap().1,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn configs(&self, resource: &ConfigResource) -> Vec<(String, String)> {
+        self.image().configs(resource).iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+fn ids(numbers: Vec<i32>) -> Vec<BrokerId> {
+    numbers.into_iter().map(BrokerId).collect()
+}
+
+fn said<T>(result: Result<T, Refused>) -> (ErrorCode, String) {
+    match result {
+        Ok(_) => (ErrorCode::None, String::new()),
+        Err(refused) => (refused.code, refused.message),
+    }
+}
+
+fn configs(pairs: &[(&str, &str)]) -> NamedValues {
+    pairs.iter().map(|(name, value)| (name.to_string(), Some(value.to_string()))).collect()
+}
+
+/// Each code and sentence is what Apache Kafka 4.3.1 answered to the same request on one broker.
+#[test]
+fn s10_s60_a_topic_that_may_not_be_is_refused_in_kafkas_words() {
+    use ErrorCode::*;
+    let long = "y".repeat(250);
+    let by_hand = |assignments: &[(i32, &[i32])]| NewTopic {
+        assignments: assignments.iter().map(|(partition, replicas)| (*partition, ids(replicas.to_vec()))).collect(),
+        ..topic("d", 1)
+    };
+    let cases: Vec<(NewTopic, ErrorCode, String)> = vec![
+        (topic("x", 1), TopicAlreadyExists, "Topic 'x' already exists.".into()),
+        (topic("a_b", 1), InvalidTopicException, "Topic 'a_b' collides with existing topic: a.b".into()),
+        (topic("", 1), InvalidTopicException, "Topic name is invalid: the empty string is not allowed".into()),
+        (topic(".", 1), InvalidTopicException, "Topic name is invalid: '.' is not allowed".into()),
+        (
+            topic("a b", 1),
+            InvalidTopicException,
+            "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'".into(),
+        ),
+        (
+            topic(&long, 1),
+            InvalidTopicException,
+            format!("Topic name is invalid: the length of '{long}' is longer than the max allowed length 249"),
+        ),
+        (
+            topic("__cluster_metadata", 1),
+            InvalidRequest,
+            "Creation of internal topic __cluster_metadata is prohibited.".into(),
+        ),
+        (
+            NewTopic { configs: vec![("retention.ms".into(), Option::None)], ..topic("c", 1) },
+            InvalidConfig,
+            "Null value not supported for topic configs: retention.ms".into(),
+        ),
+        (
+            NewTopic { partitions: 0, configs: configs(&[("retention.ms", "abc")]), ..topic("c", 1) },
+            InvalidConfig,
+            "Invalid value abc for configuration retention.ms: Not a number of type LONG".into(),
+        ),
+        (
+            NewTopic { configs: configs(&[("no.such.config", "1")]), ..topic("c", 1) },
+            InvalidConfig,
+            "Unknown topic config name: no.such.config".into(),
+        ),
+        (
+            NewTopic { partitions: 0, replication_factor: 0, ..topic("c", 1) },
+            InvalidReplicationFactor,
+            "Replication factor must be larger than 0, or -1 to use the default value.".into(),
+        ),
+        (
+            NewTopic { replication_factor: 5, ..topic("c", 1) },
+            InvalidReplicationFactor,
+            "Unable to replicate the partition 5 time(s): The target replication factor of 5 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.".into(),
+        ),
+        (
+            NewTopic { partitions: -4, ..topic("c", 1) },
+            InvalidPartitions,
+            "Number of partitions was set to an invalid non-positive value.".into(),
+        ),
+        (
+            NewTopic { partitions: 10_001, ..topic("c", 1) },
+            PolicyViolation,
+            "Excessively large number of partitions per request.".into(),
+        ),
+        (
+            NewTopic { partitions: 1, ..by_hand(&[(0, &[1])]) },
+            InvalidRequest,
+            "A manual partition assignment was specified, but numPartitions was not set to -1.".into(),
+        ),
+        (
+            NewTopic { replication_factor: 1, ..by_hand(&[(0, &[1])]) },
+            InvalidRequest,
+            "A manual partition assignment was specified, but replication factor was not set to -1.".into(),
+        ),
+        (
+            by_hand(&[(0, &[1]), (0, &[1])]),
+            InvalidReplicaAssignment,
+            "Found multiple manual partition assignments for partition 0".into(),
+        ),
+        (
+            by_hand(&[(1, &[1])]),
+            InvalidReplicaAssignment,
+            "partitions should be a consecutive 0-based integer sequence".into(),
+        ),
+        (
+            by_hand(&[(0, &[])]),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes an empty replica list.".into(),
+        ),
+        (
+            by_hand(&[(0, &[9])]),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes broker 9, but no such broker is registered.".into(),
+        ),
+        (
+            by_hand(&[(0, &[1, 1])]),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes the broker 1 more than once.".into(),
+        ),
+    ];
+    let mut scene = Scene::with_topics(&["a.b", "x"]);
+    let before = scene.image().clone();
+    for (asked, code, message) in cases {
+        let name = asked.name.clone();
+        assert_eq!(said(scene.create(asked)), (code, message), "{name}");
+        assert_eq!(*scene.image(), before, "a refused topic leaves nothing");
+    }
+    let twice = MetadataInput::CreateTopics {
+        topics: vec![topic("n", 5), topic("m", 6), topic("n", 7)],
+        validate_only: false,
+        random: 0,
+    };
+    let MetadataAnswer::Created(answers) = scene.ask(twice) else { panic!() };
+    let answers: Vec<_> = answers.into_iter().map(|(name, result)| (name.to_string(), said(result))).collect();
+    assert_eq!(
+        answers,
+        [
+            ("n".to_string(), (InvalidRequest, "Duplicate topic name.".to_string())),
+            ("m".to_string(), (None, String::new()))
+        ]
+    );
+}
+
+#[test]
+fn numbers_left_open_are_the_brokers_defaults() {
+    let settings =
+        MetadataSettings { num_partitions: 6, default_replication_factor: 2, ..MetadataSettings::new("cluster") };
+    let mut scene = Scene { machine: Metadata::new(settings), log: vec![] };
+    for id in [1, 2, 3] {
+        scene.ask(MetadataInput::RegisterBroker { broker: broker(id) });
+    }
+    let created = scene.create(topic("a", 1)).unwrap();
+    assert_eq!((created.partitions, created.replication_factor), (6, 2));
+    let partitions = &scene.image().topic("a").unwrap().partitions;
+    for info in partitions {
+        assert_eq!((info.replicas.len(), &info.isr, info.leader), (2, &info.replicas, info.replicas[0]));
+    }
+    // Leaders and followers are spread: each of three brokers leads two of six.
+    for id in [1, 2, 3] {
+        assert_eq!(partitions.iter().filter(|info| info.leader == BrokerId(id)).count(), 2);
+    }
+}
+
+#[test]
+fn asking_only_for_validation_reports_everything_and_makes_nothing() {
+    let mut scene = Scene::with_topics(&["x"]);
+    let input = MetadataInput::CreateTopics {
+        topics: vec![topic("x", 1), NewTopic { partitions: 3, ..topic("y", 2) }],
+        validate_only: true,
+        random: 0,
+    };
+    let MetadataAnswer::Created(answers) = scene.ask(input) else { panic!() };
+    assert_eq!(answers[0].1.as_ref().unwrap_err().code, ErrorCode::TopicAlreadyExists);
+    assert_eq!(answers[1].1.as_ref().unwrap().partitions, 3);
+    assert!(scene.image().topic("y").is_none());
+}
+
+#[test]
+fn internal_topics_are_made_as_their_settings_say_with_the_brokers_there_are() {
+    let mut scene = Scene::new();
+    let topics =
+        vec![(CONSUMER_OFFSETS.into(), TopicId(Uuid::from_u128(5))), ("user".into(), TopicId(Uuid::from_u128(6)))];
+    scene.ask(MetadataInput::AutoCreateTopics { topics, random: 0 });
+    let offsets = scene.image().topic(CONSUMER_OFFSETS).unwrap();
+    assert!(offsets.internal);
+    assert_eq!((offsets.partitions.len(), offsets.partitions[0].replicas.len()), (50, 1));
+    let resource = ConfigResource::Topic(CONSUMER_OFFSETS.into());
+    assert!(scene.configs(&resource).contains(&("cleanup.policy".to_string(), "compact".to_string())));
+    assert_eq!(scene.image().topic("user").unwrap().partitions.len(), 1);
+}
+
+/// I22.
+#[test]
+fn i22_a_topic_made_again_has_another_id_and_none_of_the_old_settings() {
+    let mut scene = Scene::new();
+    let resource = ConfigResource::Topic("a".into());
+    let old = scene.create(NewTopic { configs: configs(&[("retention.ms", "1")]), ..topic("a", 1) }).unwrap().id;
+    scene.alter(resource.clone(), &[("flush.ms", ConfigOperation::Set, Some("9"))]).unwrap();
+    scene.delete(vec![TopicRef::Id(old)]);
+    assert!(scene.image().topic("a").is_none() && scene.image().topic_by_id(old).is_none());
+    assert_eq!(scene.image().partition_count(), 0);
+    let new = scene.create(topic("a", 2)).unwrap().id;
+    assert_ne!(old, new);
+    assert_eq!(scene.configs(&resource), []);
+    assert!(scene.image().topic_by_id(old).is_none());
+    assert_eq!(said(scene.delete(vec![TopicRef::Id(old)]).pop().unwrap().result).0, ErrorCode::UnknownTopicId);
+}
+
+#[test]
+fn deleting_answers_each_name_and_id_once() {
+    use ErrorCode::*;
+    let mut scene = Scene::with_topics(&["x", "y", "z"]);
+    let id = |n| TopicId(Uuid::from_u128(n));
+    let name = |name: &str| TopicRef::Name(name.into());
+    let answers = scene.delete(vec![
+        name("x"),
+        name("nope"),
+        name("y"),
+        name("y"),
+        TopicRef::Id(id(77)),
+        TopicRef::Id(id(78)),
+        TopicRef::Id(id(78)),
+        name("z"),
+        TopicRef::Id(id(102)),
+    ]);
+    let told: Vec<_> = answers
+        .into_iter()
+        .map(|answer| (answer.name.map(|name| name.to_string()), answer.id, said(answer.result)))
+        .collect();
+    let some = |name: &str| Some(name.to_string());
+    let no = TopicId::ZERO;
+    assert_eq!(
+        told,
+        [
+            (some("x"), id(100), (None, String::new())),
+            (some("nope"), no, (UnknownTopicOrPartition, "This server does not host this topic-partition.".into())),
+            (some("y"), no, (InvalidRequest, "Duplicate topic name.".into())),
+            (Option::None, id(77), (UnknownTopicId, "This server does not host this topic ID.".into())),
+            (Option::None, id(78), (InvalidRequest, "Duplicate topic id.".into())),
+            (
+                some("z"),
+                no,
+                (InvalidRequest, "The provided topic name maps to an ID that was already supplied.".into())
+            ),
+            (some("z"), id(102), (None, String::new())),
+        ]
+    );
+    assert_eq!(scene.image().topics().map(|topic| topic.name.to_string()).collect::<Vec<_>>(), ["y"]);
+}
+
+/// Each code and sentence is Apache Kafka 4.3.1's; the last one it answers with UNKNOWN_SERVER_ERROR.
+#[test]
+fn a_topic_grows_or_kafka_says_why_not() {
+    use ErrorCode::*;
+    let mut scene = Scene::with_topics(&["x"]);
+    let cases = [
+        ("nope", 4, Option::None, UnknownTopicOrPartition, ""),
+        ("x", 1, Option::None, InvalidPartitions, "Topic already has 1 partition(s)."),
+        (
+            "x",
+            0,
+            Option::None,
+            InvalidPartitions,
+            "The topic x currently has 1 partition(s); 0 would not be an increase.",
+        ),
+        (
+            "x",
+            3,
+            Some(vec![vec![1]]),
+            InvalidReplicaAssignment,
+            "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.",
+        ),
+        (
+            "x",
+            3,
+            Some(vec![vec![1], vec![5]]),
+            InvalidReplicaAssignment,
+            "The manual partition assignment includes broker 5, but no such broker is registered.",
+        ),
+        ("x", 20_000, Option::None, PolicyViolation, "Excessively large number of partitions per request."),
+    ];
+    for (name, count, assignments, code, message) in cases {
+        assert_eq!(said(scene.grow(name, count, assignments)), (code, message.to_string()), "{name} {count}");
+    }
+    scene.grow("x", 3, Option::None).unwrap();
+    scene.grow("x", 4, Some(vec![vec![1]])).unwrap();
+    assert_eq!(scene.image().topic("x").unwrap().partitions.len(), 4);
+    assert_eq!(scene.image().partition_count(), 4);
+}
+
+/// Each code and sentence is Apache Kafka 4.3.1's.
+#[test]
+fn a_setting_that_may_not_be_is_refused_in_kafkas_words() {
+    use ConfigOperation::*;
+    use ErrorCode as E;
+    let topic = |name: &str| ConfigResource::Topic(name.into());
+    let own = ConfigResource::Broker(Some(BrokerId(1)));
+    let all = ConfigResource::Broker(None);
+    let group = |name: &str| ConfigResource::Group(name.into());
+    let metrics = |name: &str| ConfigResource::ClientMetrics(name.into());
+    let mut scene = Scene::with_topics(&["x"]);
+    type Change<'a> = (&'a str, ConfigOperation, Option<&'a str>);
+    let cases: Vec<(ConfigResource, Vec<Change>, E, &str)> = vec![
+        (
+            topic("x"),
+            vec![("retention.ms", Append, Some("5"))],
+            E::InvalidConfig,
+            "Can't APPEND to key retention.ms because its type is not LIST.",
+        ),
+        (topic("x"), vec![("nope", Set, Some("1"))], E::InvalidConfig, "Unknown topic config name: nope"),
+        (topic("x"), vec![("nope", Delete, None)], E::None, ""),
+        (
+            topic("x"),
+            vec![("retention.ms", Set, None)],
+            E::InvalidRequest,
+            "Null value not supported for : retention.ms",
+        ),
+        (
+            topic("x"),
+            vec![("retention.ms", Set, Some("1")), ("retention.ms", Delete, None)],
+            E::InvalidRequest,
+            "Error due to duplicate config keys",
+        ),
+        (
+            topic("x"),
+            vec![("min.insync.replicas", Set, Some("0"))],
+            E::InvalidConfig,
+            "Invalid value 0 for configuration min.insync.replicas: Value must be at least 1",
+        ),
+        (topic("nope"), vec![], E::UnknownTopicOrPartition, "The topic 'nope' does not exist."),
+        (topic(""), vec![], E::InvalidRequest, "Default topic resources are not allowed."),
+        (
+            topic("bad name"),
+            vec![],
+            E::InvalidTopicException,
+            "Topic name is invalid: 'bad name' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+        ),
+        (own.clone(), vec![("log.retention.ms", Set, Some("500"))], E::None, ""),
+        (
+            own.clone(),
+            vec![("node.id", Set, Some("5"))],
+            E::InvalidRequest,
+            "Cannot update these configs dynamically: [node.id]",
+        ),
+        (own.clone(), vec![("nope.nope", Set, Some("5"))], E::None, ""),
+        (
+            own.clone(),
+            vec![("message.max.bytes", Set, Some("-1"))],
+            E::InvalidRequest,
+            "Invalid value -1 for configuration message.max.bytes: Value must be at least 0",
+        ),
+        (
+            own,
+            vec![("ssl.keystore.password", Set, Some("secret"))],
+            E::InvalidRequest,
+            "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.password]",
+        ),
+        (
+            all.clone(),
+            vec![("listeners", Set, Some("x"))],
+            E::InvalidRequest,
+            "Cannot update these configs at default cluster level, broker id must be specified: [listeners]",
+        ),
+        (all, vec![("log.segment.bytes", Set, Some("5000000"))], E::None, ""),
+        (group("g"), vec![("consumer.session.timeout.ms", Set, Some("50000"))], E::None, ""),
+        (
+            group("g"),
+            vec![("consumer.session.timeout.ms", Set, Some("5"))],
+            E::InvalidConfig,
+            "consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
+        ),
+        (group("g"), vec![("nope", Set, Some("5"))], E::InvalidConfig, "Unknown group config name: nope"),
+        (group(""), vec![], E::InvalidRequest, "Default group resources are not allowed."),
+        (metrics("m"), vec![("interval.ms", Set, Some("1000")), ("match", Set, Some("client_id=a"))], E::None, ""),
+        (
+            metrics("m"),
+            vec![("interval.ms", Set, Some("10"))],
+            E::InvalidRequest,
+            "Invalid value 10 for interval.ms, interval must be between 100 and 3600000 (1 hour)",
+        ),
+        (metrics("m"), vec![("match", Set, Some("foo"))], E::InvalidConfig, "Illegal client matching pattern: foo"),
+        (metrics("m"), vec![("nope", Set, Some("1"))], E::InvalidRequest, "Unknown client metrics configuration: nope"),
+        (metrics(""), vec![], E::InvalidRequest, "Subscription name can't be empty"),
+    ];
+    for (resource, changes, code, message) in cases {
+        let result = scene.alter(resource.clone(), &changes);
+        assert_eq!(said(result), (code, message.to_string()), "{resource} {changes:?}");
+    }
+}
+
+#[test]
+fn lists_grow_and_shrink_from_what_holds_now() {
+    use ConfigOperation::*;
+    let mut scene = Scene::with_topics(&["x"]);
+    let resource = ConfigResource::Topic("x".into());
+    let mut policy = |operation, value| {
+        scene.alter(resource.clone(), &[("cleanup.policy", operation, Some(value))]).unwrap();
+        scene.image().topic_configs(&"x".into())["cleanup.policy"].clone()
+    };
+    assert_eq!(policy(Append, "compact"), "delete,compact");
+    assert_eq!(policy(Append, "compact,delete"), "delete,compact");
+    assert_eq!(policy(Subtract, "delete"), "compact");
+    assert_eq!(policy(Subtract, "compact"), "");
+}
+
+/// Pitfall 58: the old way forgets what it does not name, the new way does not.
+#[test]
+fn altering_replaces_and_altering_incrementally_changes() {
+    let mut scene = Scene::with_topics(&["x"]);
+    let resource = ConfigResource::Topic("x".into());
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<Vec<_>>();
+    scene.alter(resource.clone(), &[("retention.ms", ConfigOperation::Set, Some("604800000"))]).unwrap();
+    assert_eq!(scene.configs(&resource), pairs(&[("retention.ms", "604800000")]), "a default is an override too");
+    scene.alter(resource.clone(), &[("flush.ms", ConfigOperation::Set, Some("9"))]).unwrap();
+    assert_eq!(scene.configs(&resource), pairs(&[("flush.ms", "9"), ("retention.ms", "604800000")]));
+    let replace = |values| MetadataInput::AlterConfigs {
+        resources: vec![(ConfigResource::Topic("x".into()), configs(values))],
+        validate_only: false,
+    };
+    scene.ask(replace(&[("segment.ms", "7")]));
+    assert_eq!(scene.configs(&resource), pairs(&[("segment.ms", "7")]));
+    scene.ask(replace(&[]));
+    assert_eq!(scene.configs(&resource), []);
+}
+
+#[test]
+fn a_block_of_producer_ids_is_handed_out_once() {
+    let mut scene = Scene::new();
+    let mut firsts = vec![];
+    for _ in 0..3 {
+        let MetadataAnswer::ProducerIds { first } =
+            scene.ask(MetadataInput::AllocateProducerIds { broker: BrokerId(1) })
+        else {
+            panic!()
+        };
+        firsts.push(first.0);
+    }
+    assert_eq!(firsts, [0, 1000, 2000]);
+}
+
+#[test]
+fn a_registration_that_says_nothing_new_writes_nothing() {
+    let mut scene = Scene::new();
+    let records = scene.log.len();
+    let again = Broker { incarnation: Uuid::from_u128(99), ..broker(1) };
+    assert_eq!(scene.ask(MetadataInput::RegisterBroker { broker: again }), MetadataAnswer::Registered { epoch: 0 });
+    assert_eq!(scene.log.len(), records);
+    let moved = Broker { rack: Some("r".into()), ..broker(1) };
+    assert_eq!(scene.ask(MetadataInput::RegisterBroker { broker: moved }), MetadataAnswer::Registered { epoch: 1 });
+    assert_eq!(scene.image().broker(BrokerId(1)).unwrap().rack.as_deref(), Some("r"));
+}
+
+#[test]
+fn a_transaction_takes_effect_at_its_end_or_never() {
+    let id = TopicId(Uuid::from_u128(1));
+    let made = MetadataRecord::Topic { name: "a".into(), id };
+    let mut machine = Metadata::new(MetadataSettings::new("cluster"));
+    for record in [MetadataRecord::BeginTransaction, made.clone()] {
+        machine.apply(&record);
+    }
+    assert!(machine.image().topic("a").is_none());
+    // The log ends here: the next write gives the transaction up before anything else.
+    let effects = machine.step(Now::default(), Ticket(1), MetadataInput::AllocateProducerIds { broker: BrokerId(1) });
+    assert_eq!(effects.append[0], MetadataRecord::AbortTransaction);
+    for record in
+        [MetadataRecord::AbortTransaction, MetadataRecord::BeginTransaction, made, MetadataRecord::EndTransaction]
+    {
+        machine.apply(&record);
+    }
+    assert!(machine.image().topic("a").is_some());
+}
+
+/// I69: what makes no sense changes nothing.
+#[test]
+fn i69_records_about_things_that_are_not_there_change_nothing() {
+    let mut scene = Scene::with_topics(&["x"]);
+    let before = scene.image().clone();
+    let id = TopicId(Uuid::from_u128(4711));
+    let info = scene.image().topic("x").unwrap().partitions[0].clone();
+    for record in [
+        MetadataRecord::RemoveTopic(id),
+        MetadataRecord::Partition { topic: id, partition: 0, info: info.clone() },
+        MetadataRecord::Partition { topic: TopicId(Uuid::from_u128(100)), partition: 7, info: info.clone() },
+        MetadataRecord::Partition { topic: TopicId(Uuid::from_u128(100)), partition: -1, info },
+        MetadataRecord::PartitionChange {
+            topic: id,
+            partition: 0,
+            leader: None,
+            isr: None,
+            replicas: None,
+            directories: None,
+        },
+        MetadataRecord::UnregisterBroker(BrokerId(9)),
+        MetadataRecord::Config { resource: ConfigResource::Group("g".into()), name: "a".into(), value: None },
+        MetadataRecord::NoOp,
+        MetadataRecord::EndTransaction,
+        MetadataRecord::AbortTransaction,
+    ] {
+        scene.machine.apply(&record);
+    }
+    assert_eq!(*scene.image(), before);
+}
+
+/// Random requests, good and bad: a fresh machine fed the log, in Kafka's bytes, equals the live one, and so does one
+/// fed the snapshot; a clone of the image taken on the way does not move (I100, I102).
+#[test]
+fn replay_and_snapshot_equal_the_live_image_after_any_requests() {
+    use crate::clock::{Clock, ManualClock};
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_123);
+    println!("SEED={seed}");
+    let dice = ManualClock::new(crate::types::Timestamp(0), seed);
+    let roll = |sides: u64| dice.random() % sides;
+    let mut scene = Scene::new();
+    for id in 2..5 {
+        scene.ask(MetadataInput::RegisterBroker { broker: broker(id) });
+    }
+    let mut kept = None;
+    for round in 0..2_000 {
+        let name = format!("t{}", roll(60));
+        let input = match roll(8) {
+            0 | 1 => MetadataInput::CreateTopics {
+                topics: vec![NewTopic {
+                    name: name.as_str().into(),
+                    id: TopicId(dice.random_id()),
+                    partitions: roll(6) as i32 - 1,
+                    replication_factor: roll(6) as i16 - 1,
+                    assignments: vec![],
+                    configs: configs(&[[("retention.ms", "5"), ("nope", "5")][roll(2) as usize]]),
+                }],
+                validate_only: roll(4) == 0,
+                random: dice.random(),
+            },
+            2 => MetadataInput::AutoCreateTopics {
+                topics: vec![(name.as_str().into(), TopicId(dice.random_id()))],
+                random: dice.random(),
+            },
+            3 => MetadataInput::DeleteTopics { topics: vec![TopicRef::Name(name.as_str().into())] },
+            4 => MetadataInput::CreatePartitions {
+                topics: vec![NewPartitions { name: name.as_str().into(), count: roll(9) as i32, assignments: None }],
+                validate_only: false,
+                random: dice.random(),
+            },
+            5 => MetadataInput::AlterConfigs {
+                resources: vec![(ConfigResource::Topic(name.as_str().into()), configs(&[("flush.ms", "8")]))],
+                validate_only: false,
+            },
+            6 => MetadataInput::IncrementalAlterConfigs {
+                resources: vec![(
+                    [ConfigResource::Topic(name.as_str().into()), ConfigResource::Broker(None)][roll(2) as usize]
+                        .clone(),
+                    vec![ConfigChange {
+                        name: ["retention.ms", "log.retention.ms", "flush.ms"][roll(3) as usize].into(),
+                        operation: ConfigOperation::from_number(roll(2) as i8).unwrap(),
+                        value: Some(roll(100).to_string()),
+                    }],
+                )],
+                validate_only: false,
+            },
+            _ => MetadataInput::AllocateProducerIds { broker: BrokerId(1) },
+        };
+        scene.ask(input);
+        if round == 1_000 {
+            kept = Some((scene.image().clone(), format!("{:?}", scene.image())));
+        }
+    }
+    let (image, text) = kept.unwrap();
+    assert_eq!(format!("{image:?}"), text, "a published image never changes");
+    for records in [&scene.log, &scene.machine.snapshot()] {
+        let mut fresh = Metadata::new(MetadataSettings::new("cluster"));
+        for record in records {
+            fresh.apply(&MetadataRecord::decode(&record.encode()).unwrap());
+        }
+        assert_eq!(fresh.image(), scene.image());
+    }
+    let count = scene.image().topics().map(|topic| topic.partitions.len()).sum::<usize>();
+    assert_eq!(scene.image().partition_count(), count);
+    assert!(count > 0);
+}
+
+/// Ten thousand partitions: publishing after each change stays cheap.
+#[test]
+fn an_image_of_many_topics_shares_what_does_not_change() {
+    let mut scene = Scene::new();
+    let mut images = vec![];
+    for id in 1..=2_000u128 {
+        scene.create(NewTopic { partitions: 5, ..topic(&format!("t_{id}"), id) }).unwrap();
+        images.push(scene.image().clone());
+        if images.len() > 3 {
+            images.remove(0);
+        }
+    }
+    let (last, before) = (&images[2], &images[1]);
+    let shared = before.topics().filter(|topic| Arc::ptr_eq(topic, last.topic(topic.name.as_str()).unwrap())).count();
+    assert_eq!((shared, last.partition_count()), (1_999, 10_000));
+}

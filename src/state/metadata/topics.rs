@@ -15,8 +15,9 @@ impl Metadata {
     pub(super) fn create_topics(&self, topics: Vec<NewTopic>, validate_only: bool, random: u64) -> Decision {
         let wanted = topics.iter().map(|topic| self.wanted_partitions(topic)).sum::<usize>();
         if wanted > MAX_PARTITIONS_PER_REQUEST {
-            let message = "Excessively large number of partitions per request.";
-            return (vec![], MetadataAnswer::Refused(Refused::new(ErrorCode::PolicyViolation, message)));
+            // Every topic is answered, and each with this.
+            let answers = topics.into_iter().map(|topic| (topic.name, Err(too_large()))).collect();
+            return (vec![], MetadataAnswer::Created(answers));
         }
         let named = counts(topics.iter().map(|topic| topic.name.clone()));
         let mut answers = Vec::new();
@@ -228,7 +229,7 @@ impl Metadata {
 
     fn too_many_partitions(&self) -> Refused {
         let message = format!(
-            "The cluster would have more than {} partitions (milena.max.partitions).",
+            "The cluster would have more than {} partitions, which is the most it may have.",
             self.settings.max_partitions
         );
         Refused::new(ErrorCode::PolicyViolation, message)
@@ -332,7 +333,8 @@ impl Metadata {
         request: &mut usize,
         room: &mut usize,
     ) -> Result<Vec<MetadataRecord>, Refused> {
-        let topic = self.image.topic(wanted.name.as_str()).ok_or_else(unknown_topic)?;
+        let unknown = || Refused::new(ErrorCode::UnknownTopicOrPartition, "");
+        let topic = self.image.topic(wanted.name.as_str()).ok_or_else(unknown)?;
         let present = topic.partitions.len();
         let Some(additional) = usize::try_from(wanted.count).ok().and_then(|count| count.checked_sub(present)) else {
             let message = format!(
@@ -351,9 +353,7 @@ impl Metadata {
                 assignments.len()
             )));
         }
-        *request = request.checked_sub(additional).ok_or_else(|| {
-            Refused::new(ErrorCode::PolicyViolation, "Excessively large number of partitions per request.")
-        })?;
+        *request = request.checked_sub(additional).ok_or_else(too_large)?;
         *room = room.checked_sub(additional).ok_or_else(|| self.too_many_partitions())?;
         let replication_factor = topic.partitions.first().map_or(1, |first| first.replicas.len());
         let replicas = match &wanted.assignments {
@@ -371,6 +371,10 @@ impl Metadata {
 
 fn bad_assignment(message: String) -> Refused {
     Refused::new(ErrorCode::InvalidReplicaAssignment, message)
+}
+
+fn too_large() -> Refused {
+    Refused::new(ErrorCode::PolicyViolation, "Excessively large number of partitions per request.")
 }
 
 fn duplicate(what: &str) -> Refused {
