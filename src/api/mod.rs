@@ -13,6 +13,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use crate::broker::Broker;
 use crate::net::{Answer, BoxFuture, Peer, Reaction, Service, schema};
+use crate::state::group::{GroupAnswer, GroupInput};
 use crate::types::{ErrorCode, TopicId, TopicName};
 
 /// What a handler returns.
@@ -49,6 +50,20 @@ impl Context<'_> {
         }
         let image = self.broker.image();
         image.topic_by_id(TopicId(id)).map(|topic| topic.name.clone()).ok_or(ErrorCode::UnknownTopicId)
+    }
+
+    /// Hands an input to the machine of that group, in request order. The future is its answer, which may be long in
+    /// coming; an error means that no machine answered.
+    pub async fn ask_group(
+        &self,
+        group_id: &str,
+        input: GroupInput,
+    ) -> BoxFuture<'static, Result<GroupAnswer, ErrorCode>> {
+        let connection = self.session.peer.connection;
+        match self.broker.groups.ask(self.broker, group_id, connection, input).await {
+            Ok(answer) => Box::pin(answer),
+            Err(code) => Box::pin(std::future::ready(Err(code))),
+        }
     }
 }
 
@@ -120,8 +135,19 @@ apis! {
     Fetch 1 4..=18 => fetch(FetchRequest),
     ListOffsets 2 1..=10 => list_offsets(ListOffsetsRequest),
     Metadata 3 0..=13 => metadata(MetadataRequest),
+    OffsetCommit 8 2..=9 => offset_commit(OffsetCommitRequest),
+    OffsetFetch 9 1..=9 => offset_fetch(OffsetFetchRequest),
+    FindCoordinator 10 0..=6 => find_coordinator(FindCoordinatorRequest),
+    JoinGroup 11 0..=9 => join_group(JoinGroupRequest),
+    Heartbeat 12 0..=4 => heartbeat(HeartbeatRequest),
+    LeaveGroup 13 0..=5 => leave_group(LeaveGroupRequest),
+    SyncGroup 14 0..=5 => sync_group(SyncGroupRequest),
+    DescribeGroups 15 0..=6 => describe_groups(DescribeGroupsRequest),
+    ListGroups 16 0..=5 => list_groups(ListGroupsRequest),
     ApiVersions 18 0..=4 => api_versions(ApiVersionsRequest),
     OffsetForLeaderEpoch 23 2..=4 => offset_for_leader_epoch(OffsetForLeaderEpochRequest),
+    DeleteGroups 42 0..=2 => delete_groups(DeleteGroupsRequest),
+    OffsetDelete 47 0..=0 => offset_delete(OffsetDeleteRequest),
 }
 
 /// The row of an API.
@@ -224,5 +250,17 @@ impl Front {
         schema::check(row.key, version, &frame[header.body_offset..], &limits)
             .map_err(|refusal| Reaction::Close(format!("{} version {version}: {refusal}", row.name)))?;
         Ok(header)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Fails with the reason if this version cannot carry the answer: a field set that it does not have.
+    pub fn encodes<R: ResponseBody + Clone>(response: &R, version: i16) {
+        if let Err(error) = response.clone().into_answer(1, version) {
+            panic!("{}", unencodable(version, &error));
+        }
     }
 }

@@ -176,6 +176,35 @@ pub enum GroupAnswer {
     Done,
 }
 
+macro_rules! answers {
+    ($($name:ident($variant:ident) -> $answer:ty;)*) => {
+        impl GroupAnswer {
+            $(
+                /// What the input of this name is answered with; anything else would be a fault of the machine.
+                pub fn $name(self) -> $answer {
+                    match self {
+                        GroupAnswer::$variant(answer) => answer,
+                        other => unreachable!("not an answer to {}: {other:?}", stringify!($variant)),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+answers! {
+    join(Join) -> JoinGroupResponse;
+    sync(Sync) -> SyncGroupResponse;
+    heartbeat(Heartbeat) -> HeartbeatResponse;
+    leave(Leave) -> LeaveGroupResponse;
+    offset_commit(OffsetCommit) -> OffsetCommitResponse;
+    offset_fetch(OffsetFetch) -> OffsetFetchResponseGroup;
+    offset_delete(OffsetDelete) -> OffsetDeleteResponse;
+    describe(Describe) -> Option<DescribedGroup>;
+    list(List) -> Vec<ListedGroup>;
+    delete(Delete) -> ErrorCode;
+}
+
 /// The coordinator sends nothing to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupMessage {}
