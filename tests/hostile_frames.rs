@@ -463,6 +463,31 @@ fn spoil(body: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// The smallest budget under which a body passes is what the walk believes it costs.
+#[test]
+fn s3_decoding_takes_no_more_than_the_walk_counted() {
+    let (table, mut random) = (Table::read(), Random::from_environment());
+    each_version(|api, version| {
+        for _ in 0..rounds(6) {
+            let body = table.body(api, version, &mut random, true);
+            let fits = |bytes: &usize| {
+                let limits = Limits { max_decoded_bytes: *bytes, ..Limits::default() };
+                schema::check(api.key, version, &body, &limits).is_ok()
+            };
+            let (mut low, mut high) = (0, 1 << 20);
+            while low < high {
+                let middle = (low + high) / 2;
+                if fits(&middle) { high = middle } else { low = middle + 1 }
+            }
+            let bytes = Bytes::from(body.clone());
+            let (decoded, peak, _) = watched(|| (api.decode)(bytes, version));
+            assert_eq!(decoded, Ok(0), "{} v{version}", api.name);
+            // The frame's own reference count is one small allocation whatever the body holds.
+            assert!(peak <= low + 64, "{} v{version}: {peak} bytes, counted {low}: {body:02x?}", api.name);
+        }
+    });
+}
+
 /// The bodies that cost most memory per byte: as many small elements, or unknown tagged fields, as the budget lets pass.
 #[test]
 fn s3_a_large_body_of_the_smallest_elements_stays_within_the_bound() {
