@@ -37,13 +37,18 @@ def main():
 
     stored = read_schemas(SCHEMAS / "record-schemas.tsv")
     group = [s for s in stored if any(matches(s.name, pattern) for pattern in GROUP)]
+    transaction = [s for s in stored if matches(s.name, "TransactionLog*")]
     metadata = [s for s in stored if s.kind == "metadata" and not s.name.startswith(NOT_CLUSTER_METADATA)]
     metadata.sort(key=lambda s: s.api_key)
     control = [s for s in stored if s.name in METADATA_CONTROL]
     messages = read_schemas(SCHEMAS / "message-schemas.tsv")
     asked = sorted((s for s in messages if s.kind == "request" and s.versions), key=lambda s: s.api_key)
 
-    write(into / "src/state/group/generated.rs", records.group_file(group))
+    write(into / "src/state/group/generated.rs", records.coordinator_file(
+        "What the group coordinator keeps in `__consumer_offsets`, and what members tell each other in the classic protocol.",
+        group))
+    write(into / "src/state/transaction/generated.rs", records.coordinator_file(
+        "What the transaction coordinator keeps in `__transaction_state`.", transaction))
     write(into / "src/state/metadata/generated.rs", records.metadata_file(metadata, control))
     write(into / "src/net/schema/generated.rs", requests_table.file(asked))
 

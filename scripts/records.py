@@ -18,9 +18,9 @@ use crate::wire::{{self, DecodeError, Reader, Reason}};
 """
 
 
-def group_file(schemas):
+def coordinator_file(what, schemas):
     text = HEAD.format(
-        what="What the group coordinator keeps in `__consumer_offsets`, and what members tell each other in the classic protocol.",
+        what=what,
         more="""//!
 //! ```text
 //! key    i16 kind | body, always in version 0
@@ -33,7 +33,7 @@ def group_file(schemas):
     for schema in sorted(schemas, key=lambda s: (s.api_key is None, s.api_key, s.kind)):
         text += message(schema)
         text += framing(schema)
-    return text
+    return text if "Uuid" in text.replace("use uuid::Uuid;", "") else text.replace("use uuid::Uuid;\n", "")
 
 
 def metadata_file(schemas, control):

@@ -6,6 +6,7 @@ use milena::state::group::generated as group;
 use milena::state::group::generated::*;
 use milena::state::metadata::generated as metadata;
 use milena::state::metadata::generated::*;
+use milena::state::transaction::generated::{TransactionLogKey, TransactionLogValue};
 use milena::wire::{DecodeError, Reason};
 use uuid::Uuid;
 
@@ -42,7 +43,7 @@ fn codecs() -> Vec<(&'static str, std::ops::RangeInclusive<i16>, Again, fn(i16) 
         LegacyOffsetCommitValue NoOpRecord OffsetCommitKey OffsetCommitValue PartitionChangeRecord PartitionRecord
         ProducerIdsRecord RegisterBrokerRecord RegisterControllerRecord RemoveAccessControlEntryRecord
         RemoveDelegationTokenRecord RemoveTopicRecord RemoveUserScramCredentialRecord SnapshotFooterRecord
-        SnapshotHeaderRecord TopicRecord UnfenceBrokerRecord UnregisterBrokerRecord UserScramCredentialRecord
+        SnapshotHeaderRecord TopicRecord TransactionLogKey TransactionLogValue UnfenceBrokerRecord UnregisterBrokerRecord UserScramCredentialRecord
         VotersRecord ZkMigrationStateRecord
     }
 }
