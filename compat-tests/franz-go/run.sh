@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# franz-go 1.22 against $BOOTSTRAP_SERVERS. Arguments choose tests by a part of their name.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../harness/suite.sh"
+needs "$tools/clients/franz-go/suite" franz-go
+bounded "$tools/clients/franz-go/suite" "$@"
