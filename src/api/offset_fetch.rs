@@ -23,7 +23,12 @@ const GROUP_ERROR_SINCE: i16 = 2;
 pub async fn handle(ctx: &mut Context<'_>, request: OffsetFetchRequest) -> Reply<OffsetFetchResponse> {
     let version = ctx.version;
     let mut asked = Vec::new();
-    for group in lift(request, version) {
+    let image = ctx.broker.image();
+    for mut group in lift(request, version) {
+        // What was committed for a deleted topic is not for a new one of its name (I22).
+        for topic in group.topics.iter_mut().flatten() {
+            topic.topic_id = image.topic(&topic.name).map_or_else(Default::default, |known| known.id.0);
+        }
         let group_id = group.group_id.to_string();
         let at_each_partition = if version < GROUP_ERROR_SINCE { group.topics.clone() } else { None };
         let answer = ctx.ask_group(&group_id, GroupInput::OffsetFetch { request: group.clone() }).await;
@@ -79,7 +84,9 @@ fn refused(
         .with_error_code(code.code())
 }
 
-fn lower(groups: Vec<OffsetFetchResponseGroup>, version: i16) -> OffsetFetchResponse {
+fn lower(mut groups: Vec<OffsetFetchResponseGroup>, version: i16) -> OffsetFetchResponse {
+    // Ids are for version 10.
+    groups.iter_mut().flat_map(|group| &mut group.topics).for_each(|topic| topic.topic_id = Default::default());
     if version > LAST_SINGLE_VERSION {
         return OffsetFetchResponse::default().with_groups(groups);
     }
@@ -128,6 +135,7 @@ mod tests {
             .with_metadata(Some(text("m")));
         let topic = OffsetFetchResponseTopics::default()
             .with_name(TopicName(text("t")))
+            .with_topic_id(uuid::Uuid::from_u128(1))
             .with_partitions(vec![partition]);
         let found = OffsetFetchResponseGroup::default().with_group_id(GroupId(text("g"))).with_topics(vec![topic]);
         for version in 1..=9 {

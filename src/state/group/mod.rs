@@ -129,7 +129,7 @@ pub enum GroupInput {
         request: OffsetCommitRequest,
         knows_unknown_group: bool,
     },
-    /// One group's part of the request, with names.
+    /// One group's part of the request, with names, and with ids where the topic exists.
     OffsetFetch {
         request: OffsetFetchRequestGroup,
     },
@@ -148,9 +148,9 @@ pub enum GroupInput {
     Delete {
         group_id: String,
     },
-    /// These topics are gone: so are the offsets committed for them.
+    /// These topics are gone: so are the offsets committed for them, but not those for a new topic of the same name.
     TopicsDeleted {
-        topics: Vec<TopicName>,
+        topics: Vec<(TopicName, TopicId)>,
     },
     /// Nothing more will come from there.
     ConnectionClosed {
@@ -582,8 +582,10 @@ impl Groups {
         match &request.topics {
             Some(topics) => {
                 for topic in topics {
+                    let asked = TopicId(topic.topic_id);
                     let committed = |partition: &i32| {
-                        fetched(*partition, self.offsets.get(group_id, topic.name.as_str(), *partition))
+                        let found = self.offsets.get(group_id, topic.name.as_str(), *partition);
+                        fetched(*partition, found.filter(|found| found.is_of(asked)))
                     };
                     let topic_answer = OffsetFetchResponseTopics::default()
                         .with_name(topic.name.clone())

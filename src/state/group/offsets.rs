@@ -18,7 +18,16 @@ pub struct Committed {
     pub commit_timestamp: Timestamp,
     /// Only from clients that still send `retention_time_ms` (OffsetCommit 2 to 4).
     pub expire_timestamp: Option<Timestamp>,
+    /// Zero where it was not known.
     pub topic_id: TopicId,
+}
+
+impl Committed {
+    /// Whether it was committed for this topic, and not for an earlier one of the same name (I22). An id that is not
+    /// known, on either side, speaks against nothing.
+    pub fn is_of(&self, topic_id: TopicId) -> bool {
+        self.topic_id.is_zero() || topic_id.is_zero() || self.topic_id == topic_id
+    }
 }
 
 type Topics = BTreeMap<TopicName, BTreeMap<i32, Committed>>;
@@ -83,9 +92,15 @@ impl Offsets {
     }
 
     /// The tombstones that delete every group's offsets of these topics.
-    pub fn delete_topics(&self, gone: &[TopicName]) -> Vec<GroupRecord> {
-        let of_group = |group: &Text| self.tombstones(group, |topic, _| gone.contains(topic));
-        self.groups.keys().flat_map(of_group).collect()
+    pub fn delete_topics(&self, gone: &[(TopicName, TopicId)]) -> Vec<GroupRecord> {
+        let mut ids: BTreeMap<&TopicName, Vec<TopicId>> = BTreeMap::new();
+        for (name, id) in gone {
+            ids.entry(name).or_default().push(*id);
+        }
+        let is_gone = |topic: &TopicName, committed: &Committed| {
+            ids.get(topic).is_some_and(|ids| ids.iter().any(|id| committed.is_of(*id)))
+        };
+        self.groups.keys().flat_map(|group| self.tombstones(group, is_gone)).collect()
     }
 
     /// The tombstones of what has expired in a group.

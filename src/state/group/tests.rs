@@ -1145,11 +1145,42 @@ fn offsets_of_deleted_topics_go() {
     room.commit(commit("a", "t", 0, 1));
     room.commit(commit("a", "u", 0, 2));
     room.commit(commit("b", "t", 3, 3));
-    room.ask(GroupInput::TopicsDeleted { topics: vec!["t".into(), "x".into()] });
+    let topics = vec![("t".into(), TopicId::ZERO), ("x".into(), TopicId::ZERO)];
+    room.ask(GroupInput::TopicsDeleted { topics });
     assert_eq!(room.committed("a"), [("u".to_string(), 0, 2, "m".to_string())]);
     assert_eq!(room.committed("b"), []);
     room.restart();
     assert_eq!(room.committed("b"), []);
+}
+
+#[test]
+fn i22_a_new_topic_of_an_old_name_has_none_of_its_offsets() {
+    let (old, new) = (TopicId(Uuid::from_u128(1)), TopicId(Uuid::from_u128(2)));
+    let mut room = Room::new();
+    let mut of_old = commit("a", "t", 0, 1);
+    of_old.topics[0].topic_id = old.0;
+    room.commit(of_old);
+    let mut of_new = commit("b", "t", 0, 2);
+    of_new.topics[0].topic_id = new.0;
+    room.commit(of_new);
+    room.restart();
+    let fetch = |room: &mut Room, group: &str, id: TopicId| {
+        let topic = OffsetFetchRequestTopics::default()
+            .with_name(text("t").into())
+            .with_topic_id(id.0)
+            .with_partition_indexes(vec![0]);
+        let request =
+            OffsetFetchRequestGroup::default().with_group_id(text(group).into()).with_topics(Some(vec![topic]));
+        let ticket = room.ask(GroupInput::OffsetFetch { request });
+        let Some(GroupAnswer::OffsetFetch(answer)) = room.answers.remove(&ticket) else { panic!() };
+        answer.topics[0].partitions[0].committed_offset
+    };
+    assert_eq!(
+        [fetch(&mut room, "a", old), fetch(&mut room, "a", new), fetch(&mut room, "a", TopicId::ZERO)],
+        [1, -1, 1]
+    );
+    room.ask(GroupInput::TopicsDeleted { topics: vec![("t".into(), old)] });
+    assert_eq!((room.committed("a").len(), room.committed("b").len()), (0, 1));
 }
 
 #[test]
