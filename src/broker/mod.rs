@@ -236,7 +236,7 @@ impl Broker {
     }
 
     pub fn decompress_limits(&self) -> DecompressLimits {
-        DecompressLimits { max_bytes: self.settings.produce.decompress_max_bytes }
+        DecompressLimits { max_bytes: self.settings.produce.decompress_max_bytes, ..DecompressLimits::default() }
     }
 
     pub fn connection_closed(&self, connection: ConnectionId) {

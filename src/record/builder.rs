@@ -194,12 +194,12 @@ impl Builder {
     }
 
     /// Packs records that were already found good, with deltas from `header`'s base, instead of pushed ones.
-    pub(super) fn rebuild(mut self, header: &Header, records: Vec<u8>) -> ValidBatch {
+    pub(super) fn rebuild(mut self, header: &Header, records: &[u8]) -> ValidBatch {
         self.base_timestamp = Some(header.base_timestamp);
         self.max_timestamp = header.max_timestamp;
         self.last_offset_delta = header.last_offset_delta;
         self.count = header.count;
-        self.records = records;
+        self.records = records.to_vec();
         self.build()
     }
 

@@ -9,10 +9,12 @@
 //! | 4 | zstd | one or more frames; Produce 7 and later |
 //!
 //! Decompression grows its output with what comes out, never with what was declared, and stops at the limit (S2, S6):
-//! a bomb costs the limit and no more. What stands behind the compressed data is ignored, as Kafka does.
+//! a bomb costs the limit and no more, and all bombs together no more than one budget.
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -56,15 +58,63 @@ impl fmt::Display for Compression {
 }
 
 /// What opening one batch may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct DecompressLimits {
     /// The most bytes that the records of one batch may take uncompressed.
     pub max_bytes: usize,
+    /// What the batches being validated at the same time share. Opening a stored batch does not draw on it: its reader
+    /// could not tell "not now" from "corrupt".
+    pub budget: &'static DecompressBudget,
 }
 
 impl Default for DecompressLimits {
     fn default() -> Self {
-        DecompressLimits { max_bytes: 64 << 20 }
+        static PROCESS: DecompressBudget = DecompressBudget::new(256 << 20);
+        DecompressLimits { max_bytes: 64 << 20, budget: &PROCESS }
+    }
+}
+
+/// Uncompressed bytes that may be held at one time, over all connections.
+#[derive(Debug)]
+pub struct DecompressBudget {
+    left: AtomicUsize,
+}
+
+impl DecompressBudget {
+    pub const fn new(bytes: usize) -> Self {
+        DecompressBudget { left: AtomicUsize::new(bytes) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Uncompressed records. What they hold of a budget goes back when they are dropped.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    bytes: Vec<u8>,
+    held: usize,
+    budget: Option<&'static DecompressBudget>,
+}
+
+impl Deref for Unpacked {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget {
+            budget.give_back(self.held);
+        }
     }
 }
 
@@ -72,6 +122,7 @@ impl Default for DecompressLimits {
 #[derive(Debug)]
 pub(super) enum Unpack {
     TooLarge { limit: usize },
+    Busy,
     Broken { codec: Compression, source: String },
 }
 
@@ -81,6 +132,7 @@ impl fmt::Display for Unpack {
             Unpack::TooLarge { limit } => {
                 write!(f, "the records of the batch take more than the limit of {limit} bytes uncompressed")
             }
+            Unpack::Busy => f.write_str("too many compressed batches are being opened at this moment"),
             Unpack::Broken { codec, source } => {
                 write!(f, "the records of the batch are not what {codec} produces: {source}")
             }
@@ -88,11 +140,31 @@ impl fmt::Display for Unpack {
     }
 }
 
-pub(super) fn decompress(codec: Compression, packed: &[u8], limits: &DecompressLimits) -> Result<Vec<u8>, Unpack> {
+/// Opens what a client sent, on the shared budget.
+pub(super) fn decompress(codec: Compression, packed: &[u8], limits: &DecompressLimits) -> Result<Unpacked, Unpack> {
+    unpack(codec, packed, limits, Some(limits.budget))
+}
+
+/// Opens what a log holds, on the limit of the batch alone.
+pub(super) fn decompress_stored(
+    codec: Compression,
+    packed: &[u8],
+    limits: &DecompressLimits,
+) -> Result<Unpacked, Unpack> {
+    unpack(codec, packed, limits, None)
+}
+
+fn unpack(
+    codec: Compression,
+    packed: &[u8],
+    limits: &DecompressLimits,
+    budget: Option<&'static DecompressBudget>,
+) -> Result<Unpacked, Unpack> {
     let broken = |error: io::Error| Unpack::Broken { codec, source: error.to_string() };
-    let mut out = Output { codec, bytes: Vec::new(), limit: limits.max_bytes };
+    let held = Unpacked { bytes: Vec::new(), held: 0, budget };
+    let mut out = Output { codec, held, limit: limits.max_bytes };
     match codec {
-        Compression::None => out.take(packed)?,
+        Compression::None => out.drain(packed)?,
         Compression::Gzip => out.drain(flate2::bufread::MultiGzDecoder::new(packed))?,
         Compression::Snappy => unsnap(packed, &mut out)?,
         Compression::Lz4 => out.drain(lz4_flex::frame::FrameDecoder::new(packed))?,
@@ -102,7 +174,7 @@ pub(super) fn decompress(codec: Compression, packed: &[u8], limits: &DecompressL
             out.drain(decoder)?;
         }
     }
-    Ok(out.bytes)
+    Ok(out.held)
 }
 
 /// zstd keeps its window apart from our output and takes it as address space at once; its pages are touched only as
@@ -115,37 +187,50 @@ fn window_log_max(limits: &DecompressLimits) -> u32 {
 /// Uncompressed bytes up to a limit.
 struct Output {
     codec: Compression,
-    bytes: Vec<u8>,
+    held: Unpacked,
     limit: usize,
 }
 
 impl Output {
-    fn take(&mut self, more: &[u8]) -> Result<(), Unpack> {
-        self.room_for(more.len())?;
-        self.bytes.extend_from_slice(more);
-        Ok(())
-    }
-
-    fn room_for(&self, more: usize) -> Result<(), Unpack> {
-        match self.bytes.len().checked_add(more).filter(|len| *len <= self.limit) {
-            Some(_) => Ok(()),
-            None => Err(Unpack::TooLarge { limit: self.limit }),
+    /// Makes sure that `more` bytes may be added, and reserves them.
+    fn reserve(&mut self, more: usize) -> Result<(), Unpack> {
+        let len = self.held.bytes.len().checked_add(more).filter(|len| *len <= self.limit);
+        let Some(len) = len else { return Err(Unpack::TooLarge { limit: self.limit }) };
+        if len <= self.held.held {
+            return Ok(());
         }
+        if self.held.budget.is_some_and(|budget| !budget.take(len - self.held.held)) {
+            return Err(Unpack::Busy);
+        }
+        self.held.held = len;
+        self.held.bytes.reserve_exact(more);
+        Ok(())
     }
 
     /// Everything the reader gives, in steps that double: small batches cost little, large ones few copies.
     fn drain(&mut self, mut reader: impl Read) -> Result<(), Unpack> {
         const FIRST_STEP: usize = 16 << 10;
         loop {
-            let len = self.bytes.len();
-            // One byte past the limit shows that there is more than the limit.
-            let step = len.max(FIRST_STEP).min(self.limit.saturating_sub(len).saturating_add(1));
-            let taken = reader.by_ref().take(step as u64).read_to_end(&mut self.bytes);
+            let len = self.held.bytes.len();
+            let step = len.max(FIRST_STEP).min(self.limit - len);
+            self.reserve(step)?;
+            let taken = reader.by_ref().take(step as u64).read_to_end(&mut self.held.bytes);
             let taken = taken.map_err(|error| self.broken(error.to_string()))?;
-            self.room_for(0)?;
             if taken < step {
                 return Ok(());
             }
+            if self.held.bytes.len() == self.limit {
+                return self.nothing_is_left(reader);
+            }
+        }
+    }
+
+    /// At the limit: one byte more is too many.
+    fn nothing_is_left(&self, mut reader: impl Read) -> Result<(), Unpack> {
+        match reader.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(Unpack::TooLarge { limit: self.limit }),
+            Err(error) => Err(self.broken(error.to_string())),
         }
     }
 
@@ -188,13 +273,15 @@ fn unsnap_block(block: &[u8], out: &mut Output) -> Result<(), Unpack> {
     if size / 64 > block.len() {
         return Err(out.broken("a block claims more than it can hold"));
     }
-    out.room_for(size)?;
-    let start = out.bytes.len();
-    out.bytes.resize(start + size, 0);
-    let written = snap::raw::Decoder::new().decompress(block, &mut out.bytes[start..]);
-    let written = written.map_err(|error| out.broken(error.to_string()))?;
-    out.bytes.truncate(start + written);
-    Ok(())
+    out.reserve(size)?;
+    let bytes = &mut out.held.bytes;
+    let start = bytes.len();
+    bytes.resize(start + size, 0);
+    match snap::raw::Decoder::new().decompress(block, &mut bytes[start..]) {
+        Ok(written) if written == size => Ok(()),
+        Ok(_) => Err(out.broken("a block holds less than it claims")),
+        Err(error) => Err(out.broken(error.to_string())),
+    }
 }
 
 /// Packs records as the Java client would. Into memory of ours, so it cannot fail.

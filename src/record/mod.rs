@@ -19,7 +19,7 @@ mod walk;
 
 pub use batch::ValidBatch;
 pub use builder::{Builder, HeaderRef};
-pub use compression::{Compression, DecompressLimits};
+pub use compression::{Compression, DecompressBudget, DecompressLimits};
 pub use control::ControlKind;
 pub use header::{HEADER_LEN, Header, MIN_LENGTH_FIELD, checksum_matches};
 pub use open::{OpenBatch, Records, open};

@@ -1,8 +1,6 @@
 //! Reading the records of a stored batch: decompressed where needed, under limits, each checked as it is reached.
 
-use std::borrow::Cow;
-
-use super::compression::{DecompressLimits, decompress};
+use super::compression::{DecompressLimits, Unpacked, decompress_stored};
 use super::walk::{Flaw, read_record};
 use super::{Compression, Corrupt, HEADER_LEN, Header, Record};
 
@@ -15,10 +13,12 @@ pub fn open<'a>(batch: &'a [u8], limits: &DecompressLimits) -> Result<OpenBatch<
     };
     let records = match header.try_compression() {
         None => return Err(Corrupt::new(format!("Unknown compression type id: {}", header.attributes & 7))),
-        Some(Compression::None) => Cow::Borrowed(packed),
+        Some(Compression::None) => Payload::Stored(packed),
         // A batch that compaction emptied keeps its attributes and has nothing to decompress.
-        Some(_) if header.count == 0 && packed.is_empty() => Cow::Borrowed(packed),
-        Some(codec) => Cow::Owned(decompress(codec, packed, limits).map_err(|why| Corrupt::new(why.to_string()))?),
+        Some(_) if header.count == 0 && packed.is_empty() => Payload::Stored(packed),
+        Some(codec) => {
+            Payload::Unpacked(decompress_stored(codec, packed, limits).map_err(|why| Corrupt::new(why.to_string()))?)
+        }
     };
     if header.count < 0 {
         return Err(Corrupt::new(format!("Found invalid record count {} in magic v2 batch", header.count)));
@@ -26,11 +26,17 @@ pub fn open<'a>(batch: &'a [u8], limits: &DecompressLimits) -> Result<OpenBatch<
     Ok(OpenBatch { header, records })
 }
 
+#[derive(Debug)]
+enum Payload<'a> {
+    Stored(&'a [u8]),
+    Unpacked(Unpacked),
+}
+
 /// A batch whose records can be read.
 #[derive(Debug)]
 pub struct OpenBatch<'a> {
     header: Header,
-    records: Cow<'a, [u8]>,
+    records: Payload<'a>,
 }
 
 impl OpenBatch<'_> {
@@ -40,7 +46,11 @@ impl OpenBatch<'_> {
 
     /// The records in order. Ends after the first error, which is also what a count that does not fit gives.
     pub fn records(&self) -> Records<'_> {
-        Records { header: &self.header, bytes: &self.records, left: self.header.count, ended: false }
+        let bytes = match &self.records {
+            Payload::Stored(bytes) => bytes,
+            Payload::Unpacked(bytes) => &bytes[..],
+        };
+        Records { header: &self.header, bytes, left: self.header.count, ended: false }
     }
 }
 

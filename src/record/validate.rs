@@ -7,14 +7,15 @@
 //! the records', and what is compressed is as the client made it.
 //!
 //! Stricter than Kafka, which no client notices: bytes behind the batch are refused (Kafka drops them silently), offset
-//! deltas must count 0, 1, 2 ... (S5), lengths below -1 are not null, and an unknown codec is
-//! UNSUPPORTED_COMPRESSION_TYPE (Kafka: an unexpected server error).
+//! deltas must count 0, 1, 2 ... (S5; Kafka looks at those of compressed batches only), lengths below -1 are not null. And
+//! where Kafka answers with an unexpected server error (an unknown codec, garbage that does not decompress, a length of
+//! too many bytes) we say UNSUPPORTED_COMPRESSION_TYPE and INVALID_RECORD. All checked against Kafka 4.3.1.
 
 use bytes::Bytes;
 
 use super::compression::{Unpack, decompress};
 use super::header::{HEADER_LEN, LENGTH_AT, LENGTH_OVERHEAD, MAGIC_AT};
-use super::walk::{Walked, read_record, walk};
+use super::walk::{RawRecord, Walked, read_record, walk};
 use super::{Builder, Compression, DecompressLimits, Header, ValidBatch, checksum_matches};
 use crate::config::LogConfig;
 use crate::types::{ErrorCode, Offset, Timestamp, TopicPartition};
@@ -43,6 +44,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The `error_message` of the response. Kafka sends one only where it also names records; the other sentences it
+    /// keeps for its log, and its clients print the meaning of the code instead.
+    pub fn error_message(&self) -> Option<&str> {
+        (!self.record_errors.is_empty()).then_some(self.message.as_str())
+    }
+
     fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
         Refusal { code, message: message.into(), record_errors: Vec::new() }
     }
@@ -61,6 +68,8 @@ impl From<Unpack> for Refusal {
         match why {
             // The Java producer splits such a batch and sends the halves.
             Unpack::TooLarge { .. } => Refusal::new(ErrorCode::MessageTooLarge, why.to_string()),
+            // Clients send it again after their back-off.
+            Unpack::Busy => Refusal::new(ErrorCode::RequestTimedOut, why.to_string()),
             Unpack::Broken { .. } => Refusal::invalid(why.to_string()),
         }
     }
@@ -153,7 +162,7 @@ fn check_append(header: &Header, batch: &[u8], rules: &Rules<'_>) -> Result<(), 
         return Err(Refusal::new(
             ErrorCode::MessageTooLarge,
             format!(
-                "The record batch size in the append to {partition} is {} bytes which exceeds the maximum configured value of {}).",
+                "The record batch size in the append to {partition} is {} bytes which exceeds the maximum configured value of {}.",
                 batch.len(),
                 rules.log.max_message_bytes
             ),
@@ -243,7 +252,7 @@ fn recompress(header: &Header, batch: &[u8], target: Compression, rules: &Rules<
     let walked = check_records(header, &unpacked, rules)?;
     let builder = Builder::new().compression(target).transactional(header.is_transactional());
     let builder = builder.producer(header.producer_id, header.producer_epoch, header.base_sequence);
-    let rebuilt = builder.rebuild(header, unpacked);
+    let rebuilt = builder.rebuild(header, &unpacked);
     Ok(stamp(rebuilt, walked.max_timestamp, rules))
 }
 
@@ -271,17 +280,14 @@ fn refuse_records(header: &Header, mut records: &[u8], rules: &Rules<'_>) -> Res
             let partition = rules.partition;
             errors.push((
                 index,
-                format!("Compacted topic cannot accept message without key in topic partition {partition}."),
+                format!("Compacted topic cannot accept message without key in topic partition {partition}"),
             ));
         } else if timestamp_is_out_of_bounds(timestamp, rules) {
             is_time = true;
             errors.push((index, out_of_bounds_sentence(timestamp, index, rules)));
         } else if header.is_log_append_time() && (rules.log.log_append_time || timestamp == Timestamp::NONE) {
             is_time = true;
-            errors.push((
-                index,
-                "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.".into(),
-            ));
+            errors.push((index, stamped_sentence(&record, header, index)));
         }
     }
     if errors.is_empty() {
@@ -306,6 +312,15 @@ fn first_three_errors(errors: &[(i32, String)]) -> String {
         "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
         errors.len(),
         shown.join(", ")
+    )
+}
+
+fn stamped_sentence(record: &RawRecord<'_>, header: &Header, index: i32) -> String {
+    format!(
+        "Invalid timestamp type in message DefaultRecord(offset={index}, timestamp={}, key={} bytes, value={} bytes). Producer should not set timestamp type to LogAppendTime.",
+        header.max_timestamp,
+        record.key.map_or(0, <[u8]>::len),
+        record.value.map_or(0, <[u8]>::len),
     )
 }
 

@@ -132,6 +132,10 @@ impl std::fmt::Display for Flaw {
                 f,
                 "Invalid record size: expected to read {expected} bytes in record payload, but instead read {read}"
             ),
+            Flaw::HeaderCount(count) if *count > 0 => write!(
+                f,
+                "Found invalid number of record headers. {count} is larger than the remaining size of the buffer"
+            ),
             Flaw::HeaderCount(count) => write!(f, "Found invalid number of record headers {count}"),
             Flaw::HeaderKeySize(size) => write!(f, "Invalid negative header key size {size}"),
             Flaw::Ended => f.write_str("Incorrect declared batch size, premature EOF reached"),
