@@ -13,6 +13,7 @@ pub mod config;
 pub mod error_code;
 pub mod file;
 pub mod house;
+pub mod memory;
 pub mod metrics;
 pub mod record;
 pub mod types;
