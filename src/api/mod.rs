@@ -241,7 +241,7 @@ impl Front {
             )));
         }
         if row.key == produce::KEY && version < produce::FIRST_VERSION {
-            return Err(produce::too_old(header.correlation_id, version));
+            return Err(produce::too_old(version));
         }
         let limits = schema::Limits {
             max_request_bytes: self.broker.settings.net.socket_request_max_bytes,

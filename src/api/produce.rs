@@ -1,5 +1,5 @@
 //! Produce, versions 3 to 13; advertised from 0 because librdkafka takes a broker without version 0 for an ancient one
-//! (KAFKA-18659). Versions 0 to 2 are answered UNSUPPORTED_VERSION per partition: Kafka 4 does not take them either.
+//! (KAFKA-18659). A request in versions 0 to 2 ends the connection, as it does with Kafka 4.3.1 (tried).
 //!
 //! Version 5 answers the log start offset, 7 allows zstd, 8 tells which records were refused, 10 names the leader where it
 //! is another, 13 names topics by id. The ordered part validates and appends; waiting for the commit of all partitions is
@@ -230,8 +230,7 @@ fn refuse_all(request: &ProduceRequest, code: ErrorCode) -> ProduceResponse {
     ProduceResponse::default().with_responses(topics.collect())
 }
 
-/// Versions 0 to 2: an answer without topics is all that those versions and the message crate have in common; what Kafka
-/// sends is decided in `tests/`.
-pub fn too_old(_correlation_id: i32, version: i16) -> Reaction {
-    Reaction::Close(format!("Produce version {version} is not served (3 to 13 are)"))
+/// What becomes of a request in a version that is advertised and not served.
+pub fn too_old(version: i16) -> Reaction {
+    Reaction::Close(format!("Produce version {version} is not served ({FIRST_VERSION} to 13 are)"))
 }
