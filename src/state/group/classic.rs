@@ -32,7 +32,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::deadlines::Deadline;
 use super::offsets::Expiry;
 use super::records::{GroupMetadata, GroupRecord, KeptMember, Text};
-use super::{CONSUMER_PROTOCOL, Caller, GroupAnswer, Join, Step};
+use super::{CONSUMER_PROTOCOL, Caller, GroupAnswer, Join, Step, refused_join};
 use crate::state::Ticket;
 use crate::types::{ConnectionId, ErrorCode, Timestamp};
 use crate::wire::Reader;
@@ -224,7 +224,8 @@ impl ClassicGroup {
             return self.add_member(step, ticket, join, member_id.clone());
         }
         if let Err(code) = self.validate_member(member_id, instance_id) {
-            return step.refuse_join(ticket, member_id, code);
+            let answer = refused_join(member_id, code).with_protocol_name(None);
+            return step.answer(ticket, GroupAnswer::Join(answer));
         }
         self.seen(step, join.caller.connection, member_id);
         let is_leader = self.is_leader(member_id);
@@ -312,7 +313,8 @@ impl ClassicGroup {
     fn rename_member(&mut self, step: &mut Step<'_>, old_id: &Text, new_id: &Text) {
         let (place, _, mut member) = self.members.shift_remove_full(old_id).expect("an instance id names a member");
         if let Some(ticket) = member.join.take() {
-            step.refuse_join(ticket, old_id, ErrorCode::FencedInstanceId);
+            let answer = refused_join(old_id, ErrorCode::FencedInstanceId).with_protocol_name(None);
+            step.answer(ticket, GroupAnswer::Join(answer));
         }
         if let Some(ticket) = member.sync.take() {
             step.refuse_sync(ticket, ErrorCode::FencedInstanceId);

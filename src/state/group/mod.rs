@@ -781,8 +781,6 @@ fn refused_join(member_id: &str, code: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .with_error_code(code as i16)
         .with_member_id(StrBytes::from_string(member_id.to_string()))
-        .with_protocol_type(None)
-        .with_protocol_name(None)
 }
 
 fn refused_sync(code: ErrorCode) -> SyncGroupResponse {
