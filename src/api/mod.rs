@@ -145,9 +145,20 @@ apis! {
     DescribeGroups 15 0..=6 => describe_groups(DescribeGroupsRequest),
     ListGroups 16 0..=5 => list_groups(ListGroupsRequest),
     ApiVersions 18 0..=4 => api_versions(ApiVersionsRequest),
+    CreateTopics 19 2..=7 => create_topics(CreateTopicsRequest),
+    DeleteTopics 20 1..=6 => delete_topics(DeleteTopicsRequest),
+    DeleteRecords 21 0..=2 => delete_records(DeleteRecordsRequest),
+    InitProducerId 22 0..=5 => init_producer_id(InitProducerIdRequest),
     OffsetForLeaderEpoch 23 2..=4 => offset_for_leader_epoch(OffsetForLeaderEpochRequest),
+    DescribeConfigs 32 1..=4 => describe_configs(DescribeConfigsRequest),
+    AlterConfigs 33 0..=2 => alter_configs(AlterConfigsRequest),
+    DescribeLogDirs 35 1..=4 => describe_log_dirs(DescribeLogDirsRequest),
+    CreatePartitions 37 0..=3 => create_partitions(CreatePartitionsRequest),
     DeleteGroups 42 0..=2 => delete_groups(DeleteGroupsRequest),
+    IncrementalAlterConfigs 44 0..=1 => incremental_alter_configs(IncrementalAlterConfigsRequest),
     OffsetDelete 47 0..=0 => offset_delete(OffsetDeleteRequest),
+    DescribeCluster 60 0..=2 => describe_cluster(DescribeClusterRequest),
+    DescribeTopicPartitions 75 0..=0 => describe_topic_partitions(DescribeTopicPartitionsRequest),
 }
 
 /// The row of an API.
@@ -185,6 +196,21 @@ fn unencodable(version: i16, error: &str) -> String {
 /// A string of ours as the message crate wants it.
 pub fn text(value: impl AsRef<str>) -> StrBytes {
     StrBytes::from_string(value.as_ref().to_owned())
+}
+
+/// What goes with an error code; null where there is nothing to say.
+pub fn sentence(message: &str) -> Option<StrBytes> {
+    (!message.is_empty()).then(|| text(message))
+}
+
+/// An answer must fit every version it is sent in: the message crate refuses a field that a version does not have.
+#[cfg(test)]
+pub fn check_versions<R: ResponseBody + Clone>(response: R, versions: std::ops::RangeInclusive<i16>) {
+    for version in versions {
+        if let Err(error) = response.clone().into_answer(1, version) {
+            panic!("version {version}: {error}");
+        }
+    }
 }
 
 /// The front door: `net` brings frames here.
