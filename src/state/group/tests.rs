@@ -193,7 +193,7 @@ impl Room {
     }
 
     fn commit(&mut self, request: OffsetCommitRequest) -> Vec<ErrorCode> {
-        let input = GroupInput::OffsetCommit { connection: ConnectionId(0), request, knows_unknown_group: true };
+        let input = GroupInput::OffsetCommit { connection: ConnectionId(99), request, knows_unknown_group: true };
         let ticket = self.ask(input);
         match self.answers.remove(&ticket) {
             Some(GroupAnswer::OffsetCommit(answer)) => {
@@ -773,6 +773,22 @@ fn a_member_that_waits_for_the_others_is_not_removed() {
     assert_eq!(room.heartbeat(&clients[0]), ErrorCode::UnknownMemberId, "from the answer on its session counts");
 }
 
+/// As in Kafka: five minutes, so that the retries of a client that gave up waiting do not pile up as members.
+#[test]
+fn a_new_member_waits_five_minutes_at_most() {
+    let mut room = Room::new();
+    let mut clients = vec![Client { rebalance_timeout_ms: 1_000_000, ..Client::new("slow", 1) }];
+    room.join_all(&mut clients);
+    room.sync_all(&clients);
+    let new = room.join(&Client::of_instance("new", 2));
+    for _ in 0..100 {
+        assert!(room.parked(new));
+        room.run_ms(3_000);
+        assert_eq!(room.heartbeat(&clients[0]), ErrorCode::RebalanceInProgress);
+    }
+    assert_eq!(code(room.joined(new).error_code), ErrorCode::UnknownMemberId);
+}
+
 #[test]
 fn a_commit_keeps_a_session_alive() {
     let (mut room, clients) = Room::stable(1);
@@ -906,6 +922,36 @@ fn silent_static_members_stay_through_a_rebalance() {
     assert_eq!(room.joined(ticket).members.len(), 2, "b is silent, but its session goes on");
 }
 
+#[test]
+fn a_static_member_that_comes_back_before_it_synced_causes_no_rebalance_later() {
+    let mut room = Room::new();
+    let mut clients = vec![Client::of_instance("a", 1), Client::of_instance("b", 2)];
+    room.join_all(&mut clients);
+    let ticket = room.ask(clients[0].sync(&[&clients[0], &clients[1]]));
+    assert_eq!(code(room.synced(ticket).error_code), ErrorCode::None);
+    let mut back = Client::of_instance("b", 3);
+    let ticket = room.join(&back);
+    back.take(&room.joined(ticket));
+    let ticket = room.ask(back.sync(&[]));
+    assert_eq!(room.synced(ticket).assignment, clients[1].assignment());
+    for _ in 0..10 {
+        room.run_ms(9_000);
+        assert_eq!((room.heartbeat(&clients[0]), room.heartbeat(&back)), (ErrorCode::None, ErrorCode::None));
+    }
+}
+
+#[test]
+fn a_static_member_that_called_twice_waits_as_long_as_the_rebalance_takes() {
+    let (mut room, clients) = Room::stable(1);
+    room.join(&Client::of_instance("b", 2));
+    let waiting = room.join(&Client::of_instance("b", 3));
+    for _ in 0..5 {
+        room.run_ms(9_000);
+        assert_eq!(room.heartbeat(&clients[0]), ErrorCode::RebalanceInProgress);
+    }
+    assert!(room.parked(waiting));
+}
+
 // ---- leaving
 
 #[test]
@@ -1008,6 +1054,34 @@ fn a_member_that_hung_up_while_waiting_does_not_hold_up_the_others() {
     let last = room.join(&clients[2]);
     assert_eq!(room.joined(waiting).members.len(), 2);
     assert_eq!(room.joined(last).generation_id, 2);
+}
+
+#[test]
+fn a_member_that_hung_up_has_no_whole_session_after_the_round_either() {
+    let (mut room, mut clients) = Room::stable(2);
+    let gone = room.join(&clients[0]);
+    room.hang_up(clients[0].connection);
+    room.run_ms(1_000);
+    let ticket = room.join(&clients[1]);
+    clients[1].take(&room.joined(ticket));
+    assert_eq!(code(room.joined(gone).error_code), ErrorCode::None, "the round ends with it in");
+    room.run_ms(2_999);
+    assert_eq!(room.heartbeat(&clients[1]), ErrorCode::None);
+    room.run_ms(1);
+    assert_eq!(room.heartbeat(&clients[1]), ErrorCode::RebalanceInProgress);
+}
+
+#[test]
+fn a_connection_that_carried_only_commits_counts_too() {
+    let (mut room, clients) = Room::stable(1);
+    assert_eq!(room.commit(clients[0].commits(1)), [ErrorCode::None], "over connection 99");
+    room.hang_up(clients[0].connection);
+    room.run_ms(9_999);
+    assert_eq!(room.state(), "Stable");
+    room.commit(clients[0].commits(2));
+    room.hang_up(ConnectionId(99));
+    room.run_ms(3_000);
+    assert_eq!(room.state(), "Empty");
 }
 
 #[test]
