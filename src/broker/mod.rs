@@ -114,7 +114,7 @@ impl Broker {
         })];
         let mut found = scan(&log_dir)?;
         let metadata_log = open_metadata_log(&shop, &mut found)?;
-        let partitions = Arc::new(Partitions::new(shop, settings.storage.log.clone()));
+        let partitions = Arc::new(Partitions::new(shop, settings.clone()));
         let chores = Arc::new(Chores::default());
         let controller = Controller::new(
             metadata_log.clone(),
@@ -330,6 +330,8 @@ fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings 
     let mut made = MetadataSettings::new(cluster_id);
     made.num_partitions = settings.controller.num_partitions;
     made.default_replication_factor = settings.controller.default_replication_factor;
+    made.log = settings.storage.log.clone();
+    made.groups = settings.groups.consumer.clone();
     set_topic(
         &mut made.offsets_topic,
         settings.groups.offsets_topic_partitions,

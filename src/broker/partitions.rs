@@ -1,12 +1,14 @@
 //! Which partitions live here. Nobody adds or removes one by hand: the set follows the published image, and a difference
 //! between two images is what creates, reconfigures or removes (no setter is called from above).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
-use crate::config::{self, LogConfig};
-use crate::state::metadata::{ConfigResource, Configs, Image, Topic};
+use arc_swap::ArcSwap;
+
+use crate::config::{self, LogConfig, Settings};
+use crate::state::metadata::{ConfigResource, Image, Topic};
 use crate::storage::log::OpenHint;
 use crate::types::{ErrorCode, Offset, TopicId, TopicName, TopicPartition};
 
@@ -15,7 +17,9 @@ use super::tasks;
 
 pub struct Partitions {
     shop: Arc<Shop>,
-    defaults: Arc<LogConfig>,
+    settings: Arc<Settings>,
+    /// What a topic is that says nothing about itself; follows the broker settings in the image.
+    defaults: ArcSwap<LogConfig>,
     /// What is led here, by name. A topic is replaced whole when its number of partitions grows.
     topics: RwLock<HashMap<TopicName, Arc<LocalTopic>>>,
 }
@@ -32,8 +36,21 @@ pub struct Found {
 }
 
 impl Partitions {
-    pub fn new(shop: Arc<Shop>, defaults: LogConfig) -> Self {
-        Partitions { shop, defaults: Arc::new(defaults), topics: RwLock::default() }
+    pub fn new(shop: Arc<Shop>, settings: Arc<Settings>) -> Self {
+        let defaults = ArcSwap::from_pointee(settings.storage.log.clone());
+        Partitions { shop, settings, defaults, topics: RwLock::default() }
+    }
+
+    /// The log settings of the start, with what was changed at run time for this broker and for all.
+    fn learn_defaults(&self, image: &Image) {
+        let own = image.configs(&ConfigResource::Broker(Some(self.settings.node_id)));
+        let all = image.configs(&ConfigResource::Broker(None));
+        match self.settings.reconfigured(&own, &all) {
+            Ok(settings) => self.defaults.store(Arc::new(settings.storage.log)),
+            Err(refusals) => {
+                tracing::warn!(%refusals, "settings changed at run time do not go together; the log settings stay");
+            }
+        }
     }
 
     /// The partition, if it is led here.
@@ -53,6 +70,7 @@ impl Partitions {
     /// At start: everything the image names is there, with the files that were found for it. Opening is recovery, so it
     /// runs on as many threads as there are cores. Directories that belong to no topic of the image are returned.
     pub fn open_all(&self, image: &Image, mut found: Found) -> Vec<TopicPartition> {
+        self.learn_defaults(image);
         let mut work = Vec::new();
         for topic in image.topics() {
             let config = self.config_of(image, topic);
@@ -103,6 +121,10 @@ impl Partitions {
                 }
                 Change::Added(topic) | Change::Changed(topic) => self.add(now, topic),
                 Change::Reconfigured(topic) => self.reconfigure(now, topic),
+                Change::Defaults => {
+                    self.learn_defaults(now);
+                    now.topics().for_each(|topic| self.reconfigure(now, topic));
+                }
             }
         }
         removed
@@ -149,14 +171,15 @@ impl Partitions {
     /// that this version does not understand any more leaves the default, said once.
     fn config_of(&self, image: &Image, topic: &Topic) -> Arc<LogConfig> {
         let overrides = image.topic_configs(&topic.name);
+        let defaults = self.defaults.load_full();
         if overrides.is_empty() {
-            return self.defaults.clone();
+            return defaults;
         }
-        match config::topic::parse(&overrides, &self.defaults) {
+        match config::topic::parse(&overrides, &defaults) {
             Ok(config) => Arc::new(config),
             Err(error) => {
                 tracing::warn!(topic = %topic.name, %error, "a stored topic setting is not understood; the default holds");
-                self.defaults.clone()
+                defaults
             }
         }
     }
@@ -186,38 +209,27 @@ enum Change<'a> {
     /// Partitions were added, or their leadership changed.
     Changed(&'a Topic),
     Reconfigured(&'a Topic),
+    /// The broker's own settings.
+    Defaults,
 }
 
-/// What changed between two images. They share what did not, so most of this compares pointers.
+/// What changed between two images. They share what did not, so this costs what changed.
 fn differences<'a>(before: &'a Image, now: &'a Image) -> Vec<Change<'a>> {
-    let mut changes = Vec::new();
-    let mut old = before.topics().peekable();
-    for topic in now.topics() {
-        while let Some(gone) = old.next_if(|gone| gone.name < topic.name) {
-            changes.push(Change::Removed(&gone.name));
-        }
-        match old.next_if(|same| same.name == topic.name) {
-            None => changes.push(Change::Added(topic)),
-            Some(same) if Arc::ptr_eq(same, topic) => {}
-            Some(same) if same.id != topic.id => changes.push(Change::Replaced(topic)),
-            Some(_) => changes.push(Change::Changed(topic)),
-        }
-    }
-    changes.extend(old.map(|gone| Change::Removed(&gone.name)));
-    let overrides =
-        |image: &'a Image| -> BTreeMap<&'a ConfigResource, &'a Arc<Configs>> { image.all_configs().collect() };
-    let (was, is) = (overrides(before), overrides(now));
-    let resources: BTreeSet<&ConfigResource> = was.keys().chain(is.keys()).copied().collect();
-    for resource in resources {
-        let same = match (was.get(resource), is.get(resource)) {
-            (Some(was), Some(is)) => Arc::ptr_eq(was, is),
-            _ => false,
-        };
-        if let ConfigResource::Topic(name) = resource
-            && !same
-            && let Some(topic) = now.topic(name.as_str())
-        {
-            changes.push(Change::Reconfigured(topic));
+    let topics = now.topics_since(before).into_iter().map(|change| match change {
+        (None, Some(topic)) => Change::Added(topic),
+        (Some(gone), None) => Change::Removed(&gone.name),
+        (Some(was), Some(topic)) if was.id != topic.id => Change::Replaced(topic),
+        (Some(_), Some(topic)) => Change::Changed(topic),
+        (None, None) => unreachable!("a difference has at least one side"),
+    });
+    let mut changes: Vec<Change<'a>> = topics.collect();
+    for resource in now.configs_since(before) {
+        match resource {
+            ConfigResource::Topic(name) => {
+                changes.extend(now.topic(name.as_str()).map(|topic| Change::Reconfigured(topic)));
+            }
+            ConfigResource::Broker(_) => changes.push(Change::Defaults),
+            ConfigResource::ClientMetrics(_) | ConfigResource::Group(_) => {}
         }
     }
     changes

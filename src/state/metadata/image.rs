@@ -28,6 +28,9 @@ pub fn is_internal(topic: &str) -> bool {
     matches!(topic, CONSUMER_OFFSETS | TRANSACTION_STATE | SHARE_GROUP_STATE)
 }
 
+/// What something was in an earlier image and what it is; one of the two may be missing.
+pub type WasAndIs<'a, T> = (Option<&'a T>, Option<&'a T>);
+
 /// The overrides of one resource, by name.
 pub type Configs = BTreeMap<String, String>;
 
@@ -198,6 +201,17 @@ impl Image {
     /// The topics whose name is `from` or comes after it, in order.
     pub fn topics_from<'a>(&'a self, from: &str) -> impl Iterator<Item = &'a Arc<Topic>> {
         self.topics.range_from(from).map(|(_, topic)| topic)
+    }
+
+    /// The topics that differ from an earlier image, by name: what was, what is.
+    pub fn topics_since<'a>(&'a self, earlier: &'a Image) -> Vec<WasAndIs<'a, Arc<Topic>>> {
+        let differences = self.topics.since(&earlier.topics, Arc::ptr_eq);
+        differences.into_iter().map(|(_, then, now)| (then, now)).collect()
+    }
+
+    /// The resources whose overrides differ from an earlier image.
+    pub fn configs_since<'a>(&'a self, earlier: &'a Image) -> Vec<&'a ConfigResource> {
+        self.configs.since(&earlier.configs, Arc::ptr_eq).into_iter().map(|(resource, _, _)| resource).collect()
     }
 
     pub fn topic_count(&self) -> usize {

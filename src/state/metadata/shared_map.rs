@@ -120,12 +120,78 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
             .skip(skip)
     }
 
+    /// What differs from an earlier map, by ascending key: the key, its value then and its value now. Chunks that both
+    /// share are not looked into, so between a map and its changed clone this costs what was changed.
+    pub fn since<'a>(
+        &'a self,
+        earlier: &'a Self,
+        same: impl Fn(&V, &V) -> bool,
+    ) -> Vec<(&'a K, Option<&'a V>, Option<&'a V>)> {
+        let (mut then, mut now) = (Cursor::new(earlier), Cursor::new(self));
+        let mut found = Vec::new();
+        loop {
+            while then.skip_shared(&mut now) {}
+            match (then.entry(), now.entry()) {
+                (None, None) => return found,
+                (Some((key, old)), other) if other.is_none_or(|(new_key, _)| key < new_key) => {
+                    found.push((key, Some(old), None));
+                    then.step();
+                }
+                (Some((key, old)), Some((new_key, new))) if key == new_key => {
+                    if !same(old, new) {
+                        found.push((key, Some(old), Some(new)));
+                    }
+                    then.step();
+                    now.step();
+                }
+                (_, Some((key, new))) => {
+                    found.push((key, None, Some(new)));
+                    now.step();
+                }
+                (Some(_), None) => unreachable!("an entry with none against it came before"),
+            }
+        }
+    }
+
     /// The chunk that holds the key if any does.
     fn chunk_of<Q: Ord + ?Sized>(&self, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
     {
         self.chunks.partition_point(|chunk| chunk[0].0.borrow() <= key).checked_sub(1)
+    }
+}
+
+/// A walk through a map, entry by entry or over whole chunks.
+struct Cursor<'a, K, V> {
+    chunks: &'a [Chunk<K, V>],
+    at: usize,
+}
+
+impl<'a, K, V> Cursor<'a, K, V> {
+    fn new(map: &'a SharedMap<K, V>) -> Self {
+        Cursor { chunks: &map.chunks, at: 0 }
+    }
+
+    fn entry(&self) -> Option<(&'a K, &'a V)> {
+        self.chunks.first().map(|chunk| (&chunk[self.at].0, &chunk[self.at].1))
+    }
+
+    fn step(&mut self) {
+        self.at += 1;
+        if self.at == self.chunks[0].len() {
+            (self.chunks, self.at) = (&self.chunks[1..], 0);
+        }
+    }
+
+    fn skip_shared(&mut self, other: &mut Self) -> bool {
+        let shared = self.at == 0
+            && other.at == 0
+            && matches!((self.chunks, other.chunks), ([ours, ..], [theirs, ..]) if Arc::ptr_eq(ours, theirs));
+        if shared {
+            (self.chunks, other.chunks) = (&self.chunks[1..], &other.chunks[1..]);
+        }
+        shared
     }
 }
 
@@ -178,6 +244,15 @@ mod tests {
                     kept = (ours.clone(), model.clone());
                 }
             }
+            let all = |map: &BTreeMap<u16, usize>, key: &u16| map.get(key).copied();
+            let mut keys: Vec<u16> = model.keys().chain(kept.1.keys()).copied().collect();
+            keys.sort_unstable();
+            keys.dedup();
+            keys.retain(|key| all(&model, key) != all(&kept.1, key));
+            let expected: Vec<_> = keys.iter().map(|key| (*key, all(&kept.1, key), all(&model, key))).collect();
+            let since = ours.since(&kept.0, |then, now| then == now);
+            let since: Vec<_> = since.into_iter().map(|(key, then, now)| (*key, then.copied(), now.copied())).collect();
+            prop_assert_eq!(since, expected);
             for (ours, model) in [(ours, model), kept] {
                 prop_assert_eq!(ours.len(), model.len());
                 prop_assert!(ours.iter().eq(model.iter()));
