@@ -15,7 +15,7 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::{Context, Reply, text};
-use crate::config::catalog::{self, Kind, Setting};
+use crate::config::catalog::{self, Kind, Setting, Value};
 use crate::config::{Settings, Synonym};
 use crate::state::metadata::{ConfigResource, Configs, Image, Refused};
 use crate::types::{BrokerId, ErrorCode, TopicName};
@@ -75,10 +75,11 @@ pub struct Row {
 
 impl Row {
     fn new(setting: &Setting, value: Option<String>, source: i8, synonyms: Vec<Synonym>) -> Row {
-        let synonyms = synonyms.into_iter().map(|each| (each.name.to_string(), each.value, each.source.id()));
+        let shown = |value: Option<String>| value.map(|text| shown(setting, &text));
+        let synonyms = synonyms.into_iter().map(|each| (each.name.to_string(), shown(each.value), each.source.id()));
         Row {
             name: setting.name.to_string(),
-            value,
+            value: shown(value),
             read_only: false,
             source,
             is_sensitive: setting.is_sensitive(),
@@ -89,10 +90,10 @@ impl Row {
     }
 
     /// The row with the resource's own value over what it would be otherwise.
-    fn overridden(mut self, value: Option<&String>, source: i8) -> Row {
-        if let Some(value) = value {
+    fn overridden(mut self, value: Option<String>, source: i8) -> Row {
+        if value.is_some() {
             self.source = source;
-            self.value = Some(value.clone());
+            self.value = value;
             self.synonyms.insert(0, (self.name.clone(), self.value.clone(), source));
         }
         self
@@ -113,11 +114,27 @@ impl Row {
     }
 }
 
+/// A value as Kafka prints it after reading it: without blanks, a list joined by commas, a truth value in small letters.
+fn shown(setting: &Setting, text: &str) -> String {
+    match setting.check(text) {
+        Ok(Value::List(elements)) => elements.join(","),
+        Ok(Value::Boolean(on)) => on.to_string(),
+        Ok(Value::Number(number)) => number.to_string(),
+        Ok(Value::Double(number)) => format!("{number:?}"),
+        Ok(Value::Text(word)) => word,
+        Err(_) => text.to_string(),
+    }
+}
+
+fn own(setting: &Setting, overrides: &Configs) -> Option<String> {
+    overrides.get(setting.name).map(|text| shown(setting, text))
+}
+
 /// All settings of a topic with these overrides, by name.
 pub fn topic_rows(settings: &Settings, overrides: &Configs) -> Vec<Row> {
     let rows = catalog::topic_settings().filter(|setting| !setting.internal).map(|setting| {
         let (value, source, synonyms) = settings.topic_default(setting);
-        Row::new(setting, value, source.id(), synonyms).overridden(overrides.get(setting.name), TOPIC_CONFIG)
+        Row::new(setting, value, source.id(), synonyms).overridden(own(setting, overrides), TOPIC_CONFIG)
     });
     rows.collect()
 }
@@ -125,7 +142,7 @@ pub fn topic_rows(settings: &Settings, overrides: &Configs) -> Vec<Row> {
 fn group_rows(settings: &Settings, overrides: &Configs) -> Vec<Row> {
     let rows = catalog::group_settings().filter(|setting| !setting.internal).map(|setting| {
         let (value, source, synonyms) = settings.group_default(setting);
-        Row::new(setting, value, source.id(), synonyms).overridden(overrides.get(setting.name), GROUP_CONFIG)
+        Row::new(setting, value, source.id(), synonyms).overridden(own(setting, overrides), GROUP_CONFIG)
     });
     rows.collect()
 }
@@ -153,7 +170,7 @@ fn broker_rows(settings: &Settings, own: &Configs, all: &Configs) -> Vec<Row> {
 fn default_broker_rows(all: &Configs) -> Vec<Row> {
     let rows = all.iter().map(|(name, value)| match catalog::broker(name) {
         Some(setting) => {
-            let value = Some(value).filter(|_| !setting.is_sensitive());
+            let value = Some(shown(setting, value)).filter(|_| !setting.is_sensitive());
             let row = Row::new(setting, None, DYNAMIC_DEFAULT_BROKER, Vec::new());
             row.overridden(value, DYNAMIC_DEFAULT_BROKER)
         }
@@ -176,7 +193,7 @@ fn client_metrics_rows(overrides: &Configs) -> Vec<Row> {
             kind: kind.id(),
             documentation: "",
         };
-        row.overridden(overrides.get(name), CLIENT_METRICS_CONFIG)
+        row.overridden(overrides.get(name).cloned(), CLIENT_METRICS_CONFIG)
     });
     rows.collect()
 }
@@ -396,6 +413,22 @@ mod tests {
         assert_eq!(told(16, ""), invalid("Client metrics subscription name must not be empty"));
         assert_eq!(told(32, ""), invalid("Group name must not be empty"));
         assert_eq!(told(7, "x"), invalid(MALFORMED));
+    }
+
+    #[test]
+    fn values_are_shown_as_they_were_understood() {
+        let overrides = configs(&[
+            ("cleanup.policy", " compact , delete"),
+            ("flush.ms", " 7 "),
+            ("min.cleanable.dirty.ratio", "1"),
+            ("preallocate", "TRUE"),
+        ]);
+        let rows = topic_rows(&settings(""), &overrides);
+        let value = |name: &str| row(rows.clone(), name).value.unwrap();
+        let shown = ["cleanup.policy", "flush.ms", "min.cleanable.dirty.ratio", "preallocate"].map(value);
+        assert_eq!(shown, ["compact,delete", "7", "1.0", "true"]);
+        let rows = broker_rows(&settings(""), &Configs::new(), &Configs::new());
+        assert_eq!(row(rows, "group.consumer.assignors").value.as_deref(), Some("uniform,range"));
     }
 
     #[test]
