@@ -1,7 +1,7 @@
 //! A batch that has been found good: what a log appends. The header lies apart from the records, so that offset, epoch
 //! and timestamps are patched in 61 bytes of our own while the records stay in the buffer in which they arrived.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::header::{
     ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT, checksum, put,
@@ -37,10 +37,11 @@ impl ValidBatch {
     }
 
     /// `header` must be what stands in `batch`, and `batch` be as long as it says.
-    pub(super) fn from_parts(header: Header, batch: Bytes) -> ValidBatch {
+    pub(super) fn from_parts(header: Header, mut batch: Bytes) -> ValidBatch {
         debug_assert_eq!(header.size(), batch.len());
         let front = *batch.first_chunk().expect("a batch whose header was read holds a header");
-        ValidBatch { header, front, records: batch.slice(HEADER_LEN..) }
+        batch.advance(HEADER_LEN);
+        ValidBatch { header, front, records: batch }
     }
 
     /// A batch from a header and records of our own; sets length and checksum.

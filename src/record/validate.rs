@@ -85,7 +85,8 @@ pub fn validate(records: Bytes, rules: &Rules<'_>) -> Result<ValidBatch, Refusal
     let batch = if source != target {
         recompress(&header, &records, target, rules)?
     } else if source == Compression::None {
-        in_place(header, records.clone(), &records[HEADER_LEN..], rules)?
+        let walked = check_records(&header, &records[HEADER_LEN..], rules)?;
+        stamp(ValidBatch::from_parts(header, records), walked.max_timestamp, rules)
     } else {
         compressed_in_place(header, records, rules)?
     };
@@ -204,12 +205,7 @@ fn check_header(header: &Header, rules: &Rules<'_>) -> Result<(), Refusal> {
     Err(Refusal::invalid(message))
 }
 
-/// Uncompressed, or opened: walks the records, and patches the header where it says something else than they do.
-fn in_place(header: Header, batch: Bytes, records: &[u8], rules: &Rules<'_>) -> Result<ValidBatch, Refusal> {
-    let walked = check_records(&header, records, rules)?;
-    Ok(stamp(ValidBatch::from_parts(header, batch), walked.max_timestamp, rules))
-}
-
+/// Patches the header where it says something else than the records do, or than the topic wants.
 fn stamp(mut batch: ValidBatch, max_timestamp: Timestamp, rules: &Rules<'_>) -> ValidBatch {
     let log_append_time = rules.log.log_append_time;
     batch.set_max_timestamp(log_append_time, if log_append_time { rules.now } else { max_timestamp });
@@ -218,11 +214,11 @@ fn stamp(mut batch: ValidBatch, max_timestamp: Timestamp, rules: &Rules<'_>) -> 
 
 /// Compressed, and to be written as it is.
 fn compressed_in_place(header: Header, batch: Bytes, rules: &Rules<'_>) -> Result<ValidBatch, Refusal> {
+    let mut max_timestamp = header.max_timestamp;
     if must_open(&header, rules) {
         let records = decompress(header.compression(), &batch[HEADER_LEN..], &rules.limits)?;
-        return in_place(header, batch, &records, rules);
+        max_timestamp = check_records(&header, &records, rules)?.max_timestamp;
     }
-    let max_timestamp = header.max_timestamp;
     Ok(stamp(ValidBatch::from_parts(header, batch), max_timestamp, rules))
 }
 

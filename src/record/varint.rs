@@ -32,20 +32,26 @@ pub fn read_i32(bytes: &mut &[u8]) -> Option<i32> {
 /// A zigzag-coded 64-bit integer; at most ten bytes.
 #[inline]
 pub fn read_i64(bytes: &mut &[u8]) -> Option<i64> {
-    let mut value = 0u64;
-    let mut shift = 0;
-    loop {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        if shift == 63 && byte > 0x01 {
-            return None;
+    let (&first, rest) = bytes.split_first()?;
+    let mut value = u64::from(first);
+    *bytes = rest;
+    if first >= 0x80 {
+        value &= 0x7f;
+        let mut shift = 7;
+        loop {
+            let (&byte, rest) = bytes.split_first()?;
+            *bytes = rest;
+            if shift == 63 && byte > 0x01 {
+                return None;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+            shift += 7;
         }
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(((value >> 1) as i64) ^ -((value & 1) as i64));
-        }
-        shift += 7;
     }
+    Some(((value >> 1) as i64) ^ -((value & 1) as i64))
 }
 
 pub fn write_i32(out: &mut Vec<u8>, value: i32) {
