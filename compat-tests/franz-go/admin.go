@@ -90,15 +90,21 @@ func init() {
 			t.ok(err, "alter")
 			return done[0].Err
 		}
+		// The broker learns of a change a moment after its controller has confirmed it.
+		seen := func(key, want string) {
+			t.until(key+" is "+want, func() bool { return *config(t, topic, key).Value == want })
+		}
 		t.ok(alter(kadm.SetConfig, "max.message.bytes", "54321"), "set")
-		t.eq(*config(t, topic, "max.message.bytes").Value, "54321", "after set")
+		seen("max.message.bytes", "54321")
 		t.eq(*config(t, topic, "retention.ms").Value, "1000000", "the one not named")
 		t.ok(alter(kadm.AppendConfig, "cleanup.policy", "compact"), "append")
-		t.eq(*config(t, topic, "cleanup.policy").Value, "delete,compact", "after append")
+		seen("cleanup.policy", "delete,compact")
 		t.ok(alter(kadm.SubtractConfig, "cleanup.policy", "delete"), "subtract")
-		t.eq(*config(t, topic, "cleanup.policy").Value, "compact", "after subtract")
+		seen("cleanup.policy", "compact")
 		t.ok(alter(kadm.DeleteConfig, "max.message.bytes", ""), "delete")
-		t.check(config(t, topic, "max.message.bytes").Source.String() != "DYNAMIC_TOPIC_CONFIG", "the deleted setting still is the topic's")
+		t.until("the deleted setting is no longer the topic's", func() bool {
+			return config(t, topic, "max.message.bytes").Source.String() != "DYNAMIC_TOPIC_CONFIG"
+		})
 		t.is(alter(kadm.SetConfig, "retention.ms", "soon"), kerr.InvalidConfig, "bad value")
 	})
 
@@ -107,7 +113,7 @@ func init() {
 		done, err := adm.AlterTopicConfigsState(t.ctx, []kadm.AlterConfig{{Name: "max.message.bytes", Value: &size}}, topic)
 		t.ok(err, "alter")
 		t.ok(done[0].Err, "alter")
-		t.eq(*config(t, topic, "max.message.bytes").Value, size, "max.message.bytes")
+		t.until("max.message.bytes is set", func() bool { return *config(t, topic, "max.message.bytes").Value == size })
 		t.check(config(t, topic, "retention.ms").Source.String() != "DYNAMIC_TOPIC_CONFIG", "a setting that was not named survived")
 	})
 

@@ -3,5 +3,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../harness/suite.sh"
-needs "$tools/clients/franz-go/suite" franz-go
+needs "$tools/clients/franz-go/.stamp" franz-go
+"$(dirname "$compat")/scripts/setup-clients.sh" franz-go > /dev/null # builds only if the sources changed
 bounded "$tools/clients/franz-go/suite" "$@"

@@ -723,15 +723,18 @@ def _():
     def alter(**configs):
         changes = {k.replace("_", "."): v for k, v in configs.items()}
         return boss.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, changes)], incremental=True)["topic"][topic]
+    # The broker learns of a change a moment after its controller has confirmed it.
+    def seen(name, wanted):
+        until(f"{name} is {wanted}", lambda: value(name)["value"] == wanted)
     eq(alter(max_message_bytes="54321"), "OK", "set")
-    eq(value("max.message.bytes")["value"], "54321", "max.message.bytes")
+    seen("max.message.bytes", "54321")
     eq(value("retention.ms")["value"], "1000000", "retention.ms, not named")
     eq(alter(cleanup_policy=("APPEND", "compact")), "OK", "append")
-    eq(value("cleanup.policy")["value"], "delete,compact", "cleanup.policy after append")
+    seen("cleanup.policy", "delete,compact")
     eq(alter(cleanup_policy=("SUBTRACT", "delete")), "OK", "subtract")
-    eq(value("cleanup.policy")["value"], "compact", "cleanup.policy after subtract")
+    seen("cleanup.policy", "compact")
     eq(alter(max_message_bytes=("DELETE", None)), "OK", "delete")
-    check(value("max.message.bytes")["config_source"] != "DYNAMIC_TOPIC_CONFIG", "the deleted setting still is the topic's")
+    until("the deleted setting is no longer the topic's", lambda: value("max.message.bytes")["config_source"] != "DYNAMIC_TOPIC_CONFIG")
     check("InvalidConfig" in alter(retention_ms="soon"), "a bad value was accepted")
     boss.close()
 
@@ -743,8 +746,10 @@ def _():
     request = AlterConfigsRequest(resources=[(ConfigResourceType.TOPIC, topic, [("max.message.bytes", "54321")])], validate_only=False)
     answer = boss._manager.run(boss._manager.send, request)
     eq([r.error_code for r in answer.responses], [0], "error codes")
-    found = boss.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")["topic"][topic]
-    eq(found["max.message.bytes"]["value"], "54321", "max.message.bytes")
+
+    def configs():
+        return boss.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")["topic"][topic]
+    found = until("the change is seen", lambda: (now := configs())["max.message.bytes"]["value"] == "54321" and now)
     check(found["retention.ms"]["config_source"] != "DYNAMIC_TOPIC_CONFIG", "a setting that was not named survived")
     boss.close()
 
