@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
         let checksum = crc32c::crc32c(&batch[21..]);
         batch[17..21].copy_from_slice(&checksum.to_be_bytes());
     }
-    let limits = DecompressLimits { max_bytes: 1 << 20 };
+    let limits = DecompressLimits { max_bytes: 1 << 20, ..DecompressLimits::default() };
     if let Ok(open) = open(&batch, &limits) {
         open.records().for_each(|record| drop(record.map(|record| record.headers.count())));
     }
