@@ -1,3 +1,6 @@
+//! The rules of cluster metadata as tables, and the machine replayed from its own log. Where a code or sentence is said to be
+//! Kafka's, it is what Apache Kafka 4.3.1 answered to the same request on one broker.
+
 use super::*;
 use crate::types::TopicPartition;
 
