@@ -41,7 +41,7 @@ stop_broker() {
   wait "$pid" 2> /dev/null || true
 }
 
-show_log() { [ ! -s "$log" ] || { echo "# the last lines of the broker's log:"; tail -n "${1:-40}" "$log" | sed 's/^/#   /'; }; }
+show_log() { [ ! -s "$log" ] || { echo "# the last lines of the broker's log:"; tail -n "${1:-40}" "$log" | cut -c1-240 | sed 's/^/#   /'; }; }
 
 finish() {
   stop_broker

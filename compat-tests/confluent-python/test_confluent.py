@@ -671,7 +671,7 @@ def _():
     boss, topic = admin(), fresh("assigned")
     broker = result({0: boss.describe_cluster()}).controller.id
     result(boss.create_topics([NewTopic(topic, 2, replica_assignment=[[broker], [broker]])]))
-    until("two partitions", lambda: len(boss.list_topics(timeout=10).topics[topic].partitions) == 2)
+    until("two partitions", lambda: topic in (found := boss.list_topics(timeout=10).topics) and len(found[topic].partitions) == 2)
     code(lambda: result(boss.create_topics([NewTopic(fresh("t"), 1, replica_assignment=[[999]])])),
          KafkaError.INVALID_REPLICA_ASSIGNMENT, what="unknown broker")
 
