@@ -16,7 +16,6 @@ pub mod record_log;
 pub mod tasks;
 pub mod waiters;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
@@ -32,9 +31,9 @@ use crate::state::group::GroupConfig;
 use crate::state::metadata::{self, Endpoint, Image, InternalTopic, MetadataAnswer, MetadataInput, MetadataSettings};
 use crate::storage;
 use crate::storage::disk::Disk;
-use crate::storage::log::{OpenHint, Origin};
+use crate::storage::log::Origin;
 use crate::storage::log_dir::{Identity, LogDir};
-use crate::types::{BrokerId, ConnectionId, ErrorCode, Offset, TopicId, TopicPartition};
+use crate::types::{BrokerId, ConnectionId, ErrorCode, TopicId, TopicPartition};
 
 use controller::{Controller, MetadataCodec};
 use coordinators::GroupCoordinators;
@@ -154,8 +153,6 @@ impl Broker {
             advertised: OnceLock::new(),
             threads: Mutex::default(),
         });
-        // From here on the directory changes, and a crash must not look like a clean stop (I12).
-        broker.log_dir.begin_writing()?;
         threads.push(tasks::thread("milena-housekeeping", {
             let broker = broker.clone();
             move || housekeeping::run(&broker)
@@ -301,12 +298,8 @@ impl Broker {
 }
 
 fn scan(log_dir: &LogDir) -> Result<Found, StartError> {
-    let clean = log_dir.was_clean_stop();
-    let recovery = log_dir.read_recovery_points()?;
-    let starts = log_dir.read_log_starts()?;
     let directories = log_dir.partition_dirs()?.into_iter().map(|(name, path)| {
-        let at = |offsets: &BTreeMap<TopicPartition, Offset>| offsets.get(&name).copied().unwrap_or(Offset::ZERO);
-        let hint = OpenHint { clean, recovery_point: at(&recovery), log_start_offset: at(&starts) };
+        let hint = log_dir.open_hint(&name);
         (name, (path, hint))
     });
     Ok(Found { directories: directories.collect() })

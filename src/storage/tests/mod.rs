@@ -1,0 +1,5 @@
+//! The promises of storage, each as a test named after it. `harness` makes logs on the real disk and on the simulated one.
+
+mod appends;
+mod harness;
+mod producers;
