@@ -158,6 +158,7 @@ apis! {
     IncrementalAlterConfigs 44 0..=1 => incremental_alter_configs(IncrementalAlterConfigsRequest),
     OffsetDelete 47 0..=0 => offset_delete(OffsetDeleteRequest),
     DescribeCluster 60 0..=2 => describe_cluster(DescribeClusterRequest),
+    DescribeProducers 61 0..=0 => describe_producers(DescribeProducersRequest),
     DescribeTopicPartitions 75 0..=0 => describe_topic_partitions(DescribeTopicPartitionsRequest),
 }
 
