@@ -101,6 +101,14 @@ fn append(ctx: &Context<'_>, topic: &TopicName, index: i32, records: Option<Byte
         limits: ctx.broker.decompress_limits(),
     };
     let mut batch = record::validate(records.unwrap_or_default(), &rules)?;
+    if batch.header().is_transactional() {
+        // Nobody could end the transaction: its records would hold back every read_committed consumer for ever (I46).
+        return Err(Refused {
+            code: ErrorCode::InvalidTxnState,
+            message: Some("This broker does not serve transactions yet".into()),
+            record_errors: Vec::new(),
+        });
+    }
     let appended = partition.append(&mut batch, Origin::Client).map_err(|error| match error {
         AppendError::Refused(code, message) => Refused { code, message: Some(message), record_errors: Vec::new() },
         AppendError::Disk(error) => {
