@@ -148,7 +148,7 @@ fn each_version(mut visit: impl FnMut(&Api, i16)) {
     }
 }
 
-fn check(api: &Api, version: i16, body: &[u8]) -> Result<(), schema::Refusal> {
+fn check(api: &Api, version: i16, body: &[u8]) -> Result<usize, schema::Refusal> {
     schema::check(api.key, version, body, &Limits::default())
 }
 
@@ -156,10 +156,9 @@ fn check(api: &Api, version: i16, body: &[u8]) -> Result<(), schema::Refusal> {
 fn is_harmless(api: &Api, version: i16, body: &[u8]) -> bool {
     let (checked, peak, _) = watched(|| check(api, version, body));
     assert_eq!(peak, 0, "{} v{version}: the walk itself takes no memory", api.name);
-    if checked.is_err() {
-        return false;
-    }
-    let bytes = Bytes::copy_from_slice(body);
+    let Ok(end) = checked else { return false };
+    // Only what was walked reaches the decoder.
+    let bytes = Bytes::copy_from_slice(&body[..end]);
     let (decoded, peak, largest) = watched(|| (api.decode)(bytes, version));
     assert!(largest < MOST, "{} v{version}: one allocation of {largest} bytes for {body:02x?}", api.name);
     assert!(peak < MOST, "{} v{version}: {peak} bytes for {body:02x?}", api.name);
@@ -350,7 +349,7 @@ fn what_the_message_crate_encodes_is_accepted() {
     each_version(|api, version| {
         let Some(body) = (api.default)(version) else { return };
         pairs += 1;
-        assert_eq!(check(api, version, &body), Ok(()), "{} v{version}: {body:02x?}", api.name);
+        assert_eq!(check(api, version, &body), Ok(body.len()), "{} v{version}: {body:02x?}", api.name);
         assert!(is_harmless(api, version, &body));
     });
     assert!(pairs > 250, "only {pairs} defaults could be encoded");
@@ -374,7 +373,7 @@ fn a_valid_body_is_accepted_and_read_to_its_end_in_every_version() {
         for round in 0..rounds(12) {
             let tags = round % 2 == 0;
             let body = table.body(api, version, &mut random, tags);
-            assert_eq!(check(api, version, &body), Ok(()), "{} v{version}: {body:02x?}", api.name);
+            assert_eq!(check(api, version, &body), Ok(body.len()), "{} v{version}: {body:02x?}", api.name);
             assert!(is_harmless(api, version, &body));
             let again = (api.again)(Bytes::from(body.clone()), version)
                 .unwrap_or_else(|error| panic!("{} v{version}: {error}: {body:02x?}", api.name));
@@ -386,7 +385,7 @@ fn a_valid_body_is_accepted_and_read_to_its_end_in_every_version() {
 }
 
 #[test]
-fn s3_a_body_cut_short_or_too_long_is_refused_in_every_version() {
+fn s3_a_body_cut_short_is_refused_and_what_is_behind_it_left_alone_in_every_version() {
     let (table, mut random) = (Table::read(), Random::from_environment());
     each_version(|api, version| {
         for _ in 0..rounds(3) {
@@ -394,8 +393,10 @@ fn s3_a_body_cut_short_or_too_long_is_refused_in_every_version() {
             for end in 0..body.len() {
                 assert!(check(api, version, &body[..end]).is_err(), "{} v{version}: {:02x?}", api.name, &body[..end]);
             }
-            body.push(random.next() as u8);
-            assert!(check(api, version, &body).is_err(), "{} v{version}: a byte left over in {body:02x?}", api.name);
+            // librdkafka 2.16 leaves three bytes behind its Metadata version 13; Kafka passes over them.
+            let len = body.len();
+            body.extend([random.next() as u8; 3]);
+            assert_eq!(check(api, version, &body), Ok(len), "{} v{version}: {body:02x?}", api.name);
         }
     });
 }

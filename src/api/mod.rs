@@ -230,8 +230,8 @@ impl Service for Front {
     async fn call<'a>(&'a self, session: &'a mut Session, frame: Bytes) -> Reaction {
         self.broker.metrics.requests.add(1);
         match self.admit(&frame) {
-            Ok(header) => {
-                let body = frame.slice(header.body_offset..);
+            Ok((header, end)) => {
+                let body = frame.slice(header.body_offset..end);
                 let client_id = header.client_id.unwrap_or_default();
                 let mut ctx = Context { broker: &self.broker, session, version: header.version, client_id };
                 dispatch(&mut ctx, header.api_key, body, header.correlation_id).await
@@ -251,8 +251,9 @@ impl Service for Front {
 }
 
 impl Front {
-    /// Reads the header and walks the body along its schema; nothing is decoded before (S3).
-    fn admit<'f>(&self, frame: &'f Bytes) -> Result<schema::RequestHeader<'f>, Reaction> {
+    /// Reads the header and walks the body along its schema; nothing is decoded before (S3). Also says where the body ends:
+    /// what some clients leave behind it is passed over, as Kafka does.
+    fn admit<'f>(&self, frame: &'f Bytes) -> Result<(schema::RequestHeader<'f>, usize), Reaction> {
         let header = schema::read_header(frame).map_err(|error| Reaction::Close(format!("request header: {error}")))?;
         let Some(row) = api(header.api_key) else {
             return Err(Reaction::Close(format!("API key {} is not served", header.api_key)));
@@ -274,9 +275,10 @@ impl Front {
             max_request_bytes: self.broker.settings.net.socket_request_max_bytes,
             ..schema::Limits::default()
         };
-        schema::check(row.key, version, &frame[header.body_offset..], &limits)
+        let len = schema::check(row.key, version, &frame[header.body_offset..], &limits)
             .map_err(|refusal| Reaction::Close(format!("{} version {version}: {refusal}", row.name)))?;
-        Ok(header)
+        let end = header.body_offset + len;
+        Ok((header, end))
     }
 }
 

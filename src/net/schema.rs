@@ -2,8 +2,8 @@
 //!
 //! The message crate's decoder reserves memory for a count that was only declared; a request of five bytes can make it ask
 //! for 500 GB and so end the process (S3). [`check`] follows one generated table over the bytes, keeps nothing, and refuses
-//! the body unless every count, length, string and tagged field is whole, no byte is left over (S5 is for `record/`), and
-//! the decoded form fits in a budget. What it accepts, the decoder reads without asking for more than that budget.
+//! the body unless every count, length, string and tagged field is whole and the decoded form fits in a budget; it tells
+//! where the body ends, and nothing behind that reaches the decoder. What it accepts, the decoder reads without asking for more than that budget.
 //!
 //! ```text
 //! frame   i16 api key | i16 version | i32 correlation id | client id (i16 length, in every version) | tagged fields (v2) | body
@@ -117,8 +117,12 @@ pub fn read_header(frame: &[u8]) -> Result<RequestHeader<'_>, Refusal> {
     Ok(RequestHeader { api_key, version, correlation_id, client_id, body_offset: reader.offset() })
 }
 
-/// Walks one request body to its end. `Ok` means that decoding it is safe, not that it makes sense.
-pub fn check(api_key: i16, version: i16, body: &[u8], limits: &Limits) -> Result<(), Refusal> {
+/// Walks one request body to its end and says where that is. `Ok` means that decoding so many bytes is safe, not that they
+/// make sense.
+///
+/// Bytes behind the end are no error, as they are none for Kafka, and must not reach the decoder: librdkafka 2.16 leaves
+/// three behind its Metadata version 13.
+pub fn check(api_key: i16, version: i16, body: &[u8], limits: &Limits) -> Result<usize, Refusal> {
     let refuse = |reason| Err(Refusal { offset: 0, field: "", reason });
     let Some(message) = find(api_key) else { return refuse(Reason::UnknownApi(api_key)) };
     if !message.has(version) {
@@ -130,7 +134,7 @@ pub fn check(api_key: i16, version: i16, body: &[u8], limits: &Limits) -> Result
     let flexible = version >= message.flexible_since;
     let mut walk = Walk { reader: Reader::new(body), version, flexible, budget: limits.max_decoded_bytes };
     walk.fields(message.body.fields())?;
-    walk.reader.finish().map_err(|error| refusal(error, ""))
+    Ok(walk.reader.offset())
 }
 
 /// The largest body that [`check`] accepts for an API. Only requests that carry records or other people's bytes may be

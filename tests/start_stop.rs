@@ -1,0 +1,178 @@
+//! The program as a person starts and stops it: one sentence and exit 1 for a mistake, nothing changed; a clean stop leaves
+//! its marker; what was there before is there again.
+
+#![allow(clippy::disallowed_methods)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+use support::{Client, PATIENCE, TestBroker, batch, values};
+
+/// A broker process; killed when the test ends, however it ends.
+struct Program {
+    child: Child,
+    port: u16,
+}
+
+impl Program {
+    fn start(directory: &Path) -> Program {
+        let mut child = command(directory, &[]).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(port) = line.split("127.0.0.1:").nth(1).filter(|_| line.contains("listening on")) {
+                    let _ = tell.send(port.chars().take_while(char::is_ascii_digit).collect::<String>());
+                }
+            }
+        });
+        let port = told.recv_timeout(PATIENCE).expect("the program says where it listens");
+        Program { child, port: port.parse().expect("a port") }
+    }
+
+    fn signal(&mut self, name: &str) -> std::process::ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill").success());
+        self.child.wait().expect("the program ends")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(directory: &Path, overrides: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+    command.env_clear().stdout(Stdio::null());
+    let own = ["listeners=PLAINTEXT://127.0.0.1:0".to_owned(), format!("log.dirs={}", directory.display())];
+    for setting in own.iter().map(String::as_str).chain(overrides.iter().copied()) {
+        command.args(["--override", setting]);
+    }
+    command
+}
+
+/// Runs the program, which must give up with exit 1 and one line on stderr.
+fn refused(directory: &Path, overrides: &[&str]) -> String {
+    let output = command(directory, overrides).output().expect("the program runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let complaints: Vec<&str> = stderr.lines().filter(|line| line.starts_with("milena: ")).collect();
+    assert_eq!(complaints.len(), 1, "one sentence: {stderr}");
+    complaints[0].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_everything() {
+    let home = tempfile::tempdir().unwrap();
+    for signal in ["TERM", "KILL", "INT"] {
+        let directory = home.path().join(signal);
+        let mut program = Program::start(&directory);
+        let mut client = Client::connect(program.port).await;
+        client.create_topic("t", 2, &[("retention.ms", "123456789")]).await;
+        client.produce("t", 1, batch(&[b"a", b"b"])).await.unwrap();
+        let before = client.ask(12, support::metadata_of("t")).await;
+        let status = program.signal(signal);
+        let marker = directory.join(".kafka_cleanshutdown").exists();
+        assert_eq!(marker, signal != "KILL", "the clean-stop marker after SIG{signal}");
+        assert_eq!(status.success(), signal != "KILL");
+        let program = Program::start(&directory);
+        let mut client = Client::connect(program.port).await;
+        let after = client.ask(12, support::metadata_of("t")).await;
+        assert_eq!(after.cluster_id, before.cluster_id);
+        assert_eq!(after.topics, before.topics, "name, id, partitions and epochs");
+        assert_eq!(values(&client.fetch("t", 1, 0).await.records), [(0, b"a".to_vec()), (1, b"b".to_vec())]);
+        assert_eq!(client.produce("t", 1, batch(&[b"c"])).await, Ok(2));
+    }
+}
+
+/// I23: a second process on the directory is refused, and the first goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn i23_a_directory_has_one_broker() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("data");
+    let program = Program::start(&directory);
+    let complaint = refused(&directory, &[]);
+    assert!(complaint.contains(&directory.display().to_string()), "{complaint}");
+    let mut client = Client::connect(program.port).await;
+    client.create_topic("t", 1, &[]).await;
+}
+
+/// I23: another node, another cluster, a newer format: refused, and nothing is changed.
+#[test]
+fn i23_a_foreign_directory_is_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let cases = [
+        "version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=77\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAg\n",
+        "version=9\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAg\n",
+        "no properties at all \u{0}",
+    ];
+    for (index, properties) in cases.iter().enumerate() {
+        let directory = home.path().join(index.to_string());
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("meta.properties"), properties).unwrap();
+        let complaint = refused(&directory, &[]);
+        assert!(complaint.contains("meta.properties"), "{complaint}");
+        assert_eq!(std::fs::read_to_string(directory.join("meta.properties")).unwrap(), *properties);
+        let names: Vec<_> = std::fs::read_dir(&directory).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert!(names.iter().all(|name| name == "meta.properties" || name == ".lock"), "{names:?}");
+    }
+    let directory = home.path().join("cluster");
+    std::fs::create_dir(&directory).unwrap();
+    let mine = "version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAg\n";
+    std::fs::write(directory.join("meta.properties"), mine).unwrap();
+    let complaint = refused(&directory, &["milena.cluster.id=AAAAAAAAAAAAAAAAAAAAAw"]);
+    assert!(complaint.contains("meta.properties"), "{complaint}");
+}
+
+#[test]
+fn a_taken_port_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let complaint = refused(&directory, &[&format!("listeners=PLAINTEXT://{address}")]);
+    assert!(complaint.contains(&address) && complaint.contains("listeners"), "{complaint}");
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_bad_setting_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("data");
+    for (setting, word) in [("num.partitions=many", "num.partitions"), ("log.segment.bytes=-5", "log.segment.bytes")] {
+        let complaint = refused(&directory, &[setting]);
+        assert!(complaint.contains(word), "{complaint}");
+        assert!(!directory.exists());
+    }
+}
+
+/// A topic deleted before a crash stays deleted; made again it is another topic (I22).
+#[tokio::test(flavor = "multi_thread")]
+async fn i22_a_topic_made_again_is_another_topic() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().to_path_buf();
+    let broker = TestBroker::at(&directory, &[]).await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&[b"old"])).await.unwrap();
+    let old = client.ask(12, support::metadata_of("t")).await.topics[0].topic_id;
+    client.delete_topic("t").await;
+    client.create_topic("t", 1, &[]).await;
+    let new = client.ask(12, support::metadata_of("t")).await.topics[0].topic_id;
+    assert_ne!(old, new);
+    assert_eq!(values(&client.fetch("t", 0, 0).await.records), []);
+    client.produce("t", 0, batch(&[b"new"])).await.unwrap();
+    broker.stop().await;
+    let broker = TestBroker::at(&directory, &[]).await;
+    let mut client = broker.connect().await;
+    assert_eq!(values(&client.fetch("t", 0, 0).await.records), [(0, b"new".to_vec())]);
+    broker.stop().await;
+}
