@@ -41,7 +41,12 @@ stop_broker() {
   wait "$pid" 2> /dev/null || true
 }
 
-show_log() { [ ! -s "$log" ] || { echo "# the last lines of the broker's log:"; tail -n "${1:-40}" "$log" | cut -c1-240 | sed 's/^/#   /'; }; }
+# What a reader of a failure wants first: the broker's warnings, then how it ended.
+show_log() {
+  [ -s "$log" ] || return 0
+  echo "# warnings in the broker's log, then its last lines:"
+  { grep -E '\b(WARN|ERROR|FATAL)\b|panicked' "$log" | tail -n 15; tail -n "${1:-5}" "$log"; } | cut -c1-240 | sed 's/^/#   /'
+}
 
 finish() {
   stop_broker
@@ -85,7 +90,7 @@ case $against in
   binary=${MILENA_BIN:-$root/target/release/milena}
   [ -x "$binary" ] || { echo "$binary is missing: cargo build --release, or set MILENA_BIN" >&2; exit 2; }
   port=$(free_port)
-  "$binary" --override "listeners=PLAINTEXT://127.0.0.1:$port" --override "log.dirs=$work/data" \
+  NO_COLOR=1 "$binary" --override "listeners=PLAINTEXT://127.0.0.1:$port" --override "log.dirs=$work/data" \
     --override group.initial.rebalance.delay.ms=0 > "$log" 2>&1 &
   broker=$!
   title="milena on port $port"
@@ -103,7 +108,7 @@ esac
 # For a suite that needs a broker of its own beside this one.
 case $title in milena*) export COMPAT_PEER=milena;; Apache*) export COMPAT_PEER=kafka;; *) export COMPAT_PEER='';; esac
 if [ -n "$broker" ]; then
-  wait_for_port "$port" || { show_log; exit 1; }
+  wait_for_port "$port" || { show_log 30; exit 1; }
   against=127.0.0.1:$port
 fi
 export BOOTSTRAP_SERVERS=$against
