@@ -9,7 +9,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${MILENA_TOOLS:-$root/.tools}
-all=(example kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2)
+all=(example dump-log kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2)
 [ $# -gt 0 ] || set -- "${all[@]}"
 mkdir -p "$tools/clients"
 exec 9>"$tools/.setup.lock"
@@ -60,6 +60,7 @@ maven_jars() {
 }
 
 setup_example() { python_suite example; }
+setup_dump-log() { setup_kafka-python && setup_kafka-java; }
 setup_kafka-python() { python_suite kafka-python; }
 setup_kafka-python-2() { python_suite kafka-python-2; }
 setup_confluent-python() { python_suite confluent-python; }
