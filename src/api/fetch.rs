@@ -98,6 +98,16 @@ impl Outcome {
         Outcome { code: Some(code), diverging: None, read }
     }
 
+    /// A partition that could not even be looked up. Kafka answers those with an empty list of aborted transactions, and
+    /// what fails later with none.
+    fn not_found(code: ErrorCode) -> Self {
+        let mut outcome = Outcome::failed(code);
+        if matches!(code, ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition) {
+            outcome.read.aborted = Some(Vec::new());
+        }
+        outcome
+    }
+
     fn bytes(&self) -> usize {
         self.read.range.as_ref().map_or(0, |range| range.len)
     }
@@ -145,7 +155,7 @@ impl Fetch {
         let wanted = &target.wanted;
         let partition = match &target.partition {
             Ok(partition) => partition,
-            Err(code) => return Outcome::failed(*code),
+            Err(code) => return Outcome::not_found(*code),
         };
         if let Err(code) = partition.check_epoch(wanted.current_leader_epoch) {
             return Outcome::failed(code);
@@ -390,17 +400,16 @@ impl Writer {
     }
 
     fn aborted(&mut self, read: &Read) {
-        // Null where nobody asked for it is what Kafka sends to read_uncommitted; an empty list says the same.
-        if read.aborted.is_empty() {
+        let Some(aborted) = &read.aborted else {
             if self.flexible {
                 self.bytes.put_u8(0);
             } else {
                 self.bytes.put_i32(-1);
             }
             return;
-        }
-        self.array(read.aborted.len());
-        for transaction in &read.aborted {
+        };
+        self.array(aborted.len());
+        for transaction in aborted {
             self.bytes.put_i64(transaction.producer_id.0);
             self.bytes.put_i64(transaction.first_offset.0);
             self.tags();

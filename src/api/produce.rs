@@ -69,19 +69,36 @@ struct Taken {
 
 struct Refused {
     code: ErrorCode,
+    /// Kafka gives a sentence only where single records are to blame; the code has to do for the rest.
     message: Option<String>,
     record_errors: Vec<(i32, String)>,
+    /// Told once the batch has come as far as the log; a batch that is broken or too large has not.
+    log_start_offset: Offset,
+}
+
+impl Refused {
+    /// Refused by what the log of the partition holds; when it is the log that fails, nothing is told of it.
+    fn by_log(partition: &Partition, code: ErrorCode) -> Self {
+        if code == ErrorCode::KafkaStorageError {
+            return code.into();
+        }
+        let log_start_offset = partition.log_start_offset().unwrap_or(Offset::NONE);
+        Refused { log_start_offset, ..Refused::from(code) }
+    }
+
+    fn by_rule(partition: &Partition, refusal: Refusal) -> Self {
+        if refusal.record_errors.is_empty() {
+            tracing::debug!(partition = %partition.name, reason = refusal.message, "batch refused");
+            return Refused::from(refusal.code);
+        }
+        let by_log = Refused::by_log(partition, refusal.code);
+        Refused { message: Some(refusal.message), record_errors: refusal.record_errors, ..by_log }
+    }
 }
 
 impl From<ErrorCode> for Refused {
     fn from(code: ErrorCode) -> Self {
-        Refused { code, message: None, record_errors: Vec::new() }
-    }
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Refused { code: refusal.code, message: Some(refusal.message), record_errors: refusal.record_errors }
+        Refused { code, message: None, record_errors: Vec::new(), log_start_offset: Offset::NONE }
     }
 }
 
@@ -100,17 +117,18 @@ fn append(ctx: &Context<'_>, topic: &TopicName, index: i32, records: Option<Byte
         full: ctx.broker.settings.produce.full_validation,
         limits: ctx.broker.decompress_limits(),
     };
-    let mut batch = record::validate(records.unwrap_or_default(), &rules)?;
+    let mut batch = record::validate(records.unwrap_or_default(), &rules)
+        .map_err(|refusal| Refused::by_rule(&partition, refusal))?;
     if batch.header().is_transactional() {
         // Nobody could end the transaction: its records would hold back every read_committed consumer for ever (I46).
-        return Err(Refused {
-            code: ErrorCode::InvalidTxnState,
-            message: Some("This broker does not serve transactions yet".into()),
-            record_errors: Vec::new(),
-        });
+        let message = Some("This broker does not serve transactions yet".into());
+        return Err(Refused { message, ..Refused::from(ErrorCode::InvalidTxnState) });
     }
     let appended = partition.append(&mut batch, Origin::Client).map_err(|error| match error {
-        AppendError::Refused(code, message) => Refused { code, message: Some(message), record_errors: Vec::new() },
+        AppendError::Refused(code, reason) => {
+            tracing::debug!(%topic, partition = index, reason, "batch refused");
+            Refused::by_log(&partition, code)
+        }
         AppendError::Disk(error) => {
             tracing::error!(%topic, partition = index, %error, "cannot append");
             Refused::from(ErrorCode::KafkaStorageError)
@@ -220,7 +238,7 @@ fn failure(response: PartitionProduceResponse, refused: Refused) -> PartitionPro
         .with_error_code(refused.code.code())
         .with_base_offset(Offset::NONE.0)
         .with_log_append_time_ms(-1)
-        .with_log_start_offset(Offset::NONE.0)
+        .with_log_start_offset(refused.log_start_offset.0)
         .with_record_errors(record_errors.collect())
         .with_error_message(refused.message.map(text))
 }

@@ -86,7 +86,8 @@ pub struct Read {
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start_offset: Offset,
-    pub aborted: Vec<AbortedTransaction>,
+    /// `None` where nobody asked: read_uncommitted shows aborted records too.
+    pub aborted: Option<Vec<AbortedTransaction>>,
 }
 
 /// How far a produced batch has got.
@@ -349,23 +350,19 @@ impl Partition {
     ) -> Result<Read, (ErrorCode, Read)> {
         let state = self.lock();
         let high_watermark = self.high_watermark();
+        let aborted = (isolation == Isolation::ReadCommitted).then(Vec::new);
         let log = match &state.log {
             Slot::Open(log) => log,
             Slot::Empty => {
-                let empty = Read::default();
+                let empty = Read { aborted, ..Read::default() };
                 return if from == Offset::ZERO { Ok(empty) } else { Err((ErrorCode::OffsetOutOfRange, empty)) };
             }
             Slot::Offline(_) => return Err((ErrorCode::KafkaStorageError, Read::default())),
             Slot::Deleted => return Err((ErrorCode::UnknownTopicOrPartition, Read::default())),
         };
         let last_stable_offset = log.last_stable_offset(high_watermark);
-        let mut read = Read {
-            range: None,
-            high_watermark,
-            last_stable_offset,
-            log_start_offset: log.log_start_offset(),
-            aborted: Vec::new(),
-        };
+        let mut read =
+            Read { range: None, high_watermark, last_stable_offset, log_start_offset: log.log_start_offset(), aborted };
         let limit = match isolation {
             Isolation::ReadUncommitted => high_watermark,
             Isolation::ReadCommitted => last_stable_offset,
@@ -386,7 +383,7 @@ impl Partition {
         };
         if isolation == Isolation::ReadCommitted && fetched.range.is_some() {
             read.aborted = match log.aborted_transactions(from, fetched.next_offset) {
-                Ok(aborted) => aborted,
+                Ok(aborted) => Some(aborted),
                 Err(error) => {
                     tracing::error!(partition = %self.name, %error, "cannot read the transaction index");
                     return Err((ErrorCode::KafkaStorageError, read));
