@@ -88,7 +88,7 @@ impl LogDir {
             let marker = path.join(CLEAN_STOP);
             disk.remove_file(&marker).context("remove", &marker)?;
             disk.sync_dir(path).context("flush", path)?;
-        } else {
+        } else if names.iter().any(|name| parse_partition(name).is_some()) {
             // What the last process left in the page cache is now on the disk, all of it, with one call; so recovery need not
             // flush what it finds, log by log, before it is served (I13).
             disk.sync_all_under(path).context("flush", path)?;
