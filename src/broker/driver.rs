@@ -211,8 +211,7 @@ impl<M: Published + 'static> Driver<M> {
     /// The timer: one task per machine that is loaded, asleep while there is no deadline.
     pub async fn run_timer(self: Arc<Self>) {
         loop {
-            let next = self.lock().machine.as_ref().and_then(Machine::next_deadline);
-            self.armed.store(next.map_or(u64::MAX, |deadline| deadline.0), Ordering::SeqCst);
+            let next = self.rearmed();
             match next {
                 Some(deadline) => {
                     let wait = Duration::from_millis(deadline.ms_since(self.clock.now().mono));
@@ -224,6 +223,15 @@ impl<M: Published + 'static> Driver<M> {
                 None => self.rearm.notified().await,
             }
         }
+    }
+
+    /// The next deadline, noted as what the timer waits for. Under one lock: an earlier deadline that came between the two
+    /// would compare itself with the old note and wake nobody (I66).
+    fn rearmed(&self) -> Option<Monotonic> {
+        let state = self.lock();
+        let next = state.machine.as_ref().and_then(Machine::next_deadline);
+        self.armed.store(next.map_or(u64::MAX, |deadline| deadline.0), Ordering::SeqCst);
+        next
     }
 
     /// Looks at the machine, for reads that need no commit and for tests.

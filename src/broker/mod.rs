@@ -20,6 +20,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -27,13 +28,13 @@ use crate::config::{Durability, LogConfig, Settings};
 use crate::metrics::Metrics;
 use crate::record::DecompressLimits;
 use crate::state::fetch_session::FetchSessions;
-use crate::state::group::GroupConfig;
+use crate::state::group::{GroupConfig, GroupInput};
 use crate::state::metadata::{self, Endpoint, Image, InternalTopic, MetadataAnswer, MetadataInput, MetadataSettings};
 use crate::storage;
 use crate::storage::disk::Disk;
 use crate::storage::log::Origin;
 use crate::storage::log_dir::{Identity, LogDir};
-use crate::types::{BrokerId, ConnectionId, ErrorCode, TopicId, TopicPartition};
+use crate::types::{BrokerId, ConnectionId, ErrorCode, TopicId, TopicName, TopicPartition};
 
 use controller::{Controller, MetadataCodec};
 use coordinators::GroupCoordinators;
@@ -66,7 +67,12 @@ pub struct Broker {
     /// Host and port that clients of each listener are told; known once the sockets are bound.
     advertised: OnceLock<Vec<(String, u16)>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Topics that are gone, for the group coordinators; taken by the task that tells them.
+    deleted_topics: Mutex<Option<UnboundedReceiver<DeletedTopics>>>,
 }
+
+/// Topics that one change of the image has removed.
+type DeletedTopics = Vec<(TopicName, TopicId)>;
 
 /// Why a broker does not start: one sentence that names the setting, the file or the address.
 #[derive(Debug)]
@@ -115,13 +121,21 @@ impl Broker {
         let metadata_log = open_metadata_log(&shop, &mut found)?;
         let partitions = Arc::new(Partitions::new(shop, settings.clone()));
         let chores = Arc::new(Chores::default());
+        let (tell_deleted, deleted_topics_seen) = unbounded_channel();
         let controller = Controller::new(
             metadata_log.clone(),
             clock.clone(),
             metadata_settings(&settings, log_dir.cluster_id()),
             Box::new({
                 let (partitions, chores) = (partitions.clone(), chores.clone());
-                move |before: &Image, now: &Image| chores.remove(partitions.follow(before, now))
+                move |before: &Image, now: &Image| {
+                    chores.remove(partitions.follow(before, now));
+                    let gone = deleted_topics(before, now);
+                    if !gone.is_empty() {
+                        // Nobody listens while the broker is being opened; then nothing is deleted either.
+                        let _ = tell_deleted.send(gone);
+                    }
+                }
             }),
         );
         let cannot_load = |code: ErrorCode| {
@@ -152,6 +166,7 @@ impl Broker {
             producer_ids: tokio::sync::Mutex::new((0, 0)),
             advertised: OnceLock::new(),
             threads: Mutex::default(),
+            deleted_topics: Mutex::new(Some(deleted_topics_seen)),
         });
         threads.push(tasks::thread("milena-housekeeping", {
             let broker = broker.clone();
@@ -188,9 +203,25 @@ impl Broker {
         if !matches!(answer, Ok(MetadataAnswer::Registered { .. })) {
             return Err(StartError(format!("the broker cannot register itself: {answer:?}")));
         }
+        self.tell_groups_of_deleted_topics();
         let broker = self.clone();
         tasks::organ("group coordinator load", async move { broker.groups.load_all(&broker).await });
         Ok(())
+    }
+
+    /// Offsets committed for a topic go with the topic (I22).
+    fn tell_groups_of_deleted_topics(self: &Arc<Self>) {
+        let receiver = self.deleted_topics.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let Some(mut receiver) = receiver else { return };
+        let broker = self.clone();
+        tasks::organ("deleted topics", async move {
+            while let Some(topics) = receiver.recv().await {
+                let input = || GroupInput::TopicsDeleted { topics: topics.clone() };
+                if let Err(error) = broker.groups.ask_all(&broker, input).await {
+                    tracing::error!(%error, "offsets of a deleted topic stay until they expire");
+                }
+            }
+        });
     }
 
     /// Flushes everything and leaves the clean-stop marker. Connections have been ended before.
@@ -203,15 +234,15 @@ impl Broker {
         let mut all = self.partitions.all();
         all.push(self.metadata_log.partition().clone());
         self.flusher.round(&all);
-        let clean = all.iter().filter(|partition| !partition.close()).count() == 0;
         self.checkpoint();
-        if !clean {
-            tracing::warn!("not everything could be flushed; the next start will check the logs");
-            return;
-        }
-        if let Err(error) = self.log_dir.mark_clean_stop() {
+        // A closed partition takes no more appends, whoever still holds it: nothing is written behind the marker (I12).
+        let unclean = all.iter().filter(|partition| !partition.close()).count();
+        if unclean > 0 {
+            tracing::warn!(partitions = unclean, "not everything could be flushed; the next start will check the logs");
+        } else if let Err(error) = self.log_dir.mark_clean_stop() {
             tracing::warn!(%error, "the clean-stop marker could not be written; the next start will check the logs");
         }
+        self.log_dir.unlock();
     }
 
     pub fn image(&self) -> Arc<Image> {
@@ -295,6 +326,13 @@ impl Broker {
     fn snapshot_metadata(&self) {
         self.metadata_log.snapshot_if_due(&self.controller);
     }
+}
+
+/// The topics of one image that the next one does not have, by id: a topic made again under its name is another one.
+fn deleted_topics(before: &Image, now: &Image) -> DeletedTopics {
+    let changes = now.topics_since(before).into_iter();
+    let gone = changes.filter_map(|(was, is)| was.filter(|was| is.is_none_or(|is| is.id != was.id)));
+    gone.map(|topic| (topic.name.clone(), topic.id)).collect()
 }
 
 fn scan(log_dir: &LogDir) -> Result<Found, StartError> {

@@ -477,7 +477,8 @@ impl Partition {
 
     /// Flushes and closes; false when something could not be made durable, and no clean-stop marker may be written (I12).
     pub(super) fn close(&self) -> bool {
-        match &mut self.lock().log {
+        let stopped = Slot::Offline("the broker has stopped".into());
+        match &mut std::mem::replace(&mut self.lock().log, stopped) {
             Slot::Open(log) => match log.close() {
                 Ok(()) => !self.failed.load(Ordering::Acquire),
                 Err(error) => {

@@ -54,8 +54,8 @@ pub struct LogDir {
     directory_id: Uuid,
     was_clean_stop: bool,
     state: Mutex<State>,
-    /// Held as long as this value lives.
-    _lock: Box<dyn Send + Sync>,
+    /// Held until [`LogDir::unlock`], or as long as this value lives.
+    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 /// Guarded together: what the checkpoint files say, and which partitions have a directory.
@@ -110,7 +110,7 @@ impl LogDir {
             directory_id,
             was_clean_stop,
             state: Mutex::new(state),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         })
     }
 
@@ -129,6 +129,12 @@ impl LogDir {
     /// Did the last process stop cleanly, with everything flushed?
     pub fn was_clean_stop(&self) -> bool {
         self.was_clean_stop
+    }
+
+    /// Lets others have the directory; for a caller who writes nothing any more. Tasks that are still winding down may hold
+    /// this value for a while.
+    pub fn unlock(&self) {
+        self.lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     }
 
     /// Says that everything is flushed and nothing will be written any more. Only for a caller whose every flush succeeded.

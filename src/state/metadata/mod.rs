@@ -34,11 +34,12 @@ pub use shared_map::SharedMap;
 pub const PRODUCER_ID_BLOCK_SIZE: i32 = 1000;
 
 /// The features this broker knows: name, lowest and highest level. What ApiVersions shows as supported.
-/// `transaction.version` joins when transactions do: clients change their protocol on it.
-pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[("group.version", 0, 1), ("metadata.version", 7, 30)];
+/// `transaction.version` joins when transactions do, `group.version` when groups of the newer protocol do: clients change
+/// their protocol on them, and librdkafka waits without a word for a call that is not served.
+pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, 30)];
 
 /// The levels a new cluster starts with. `metadata.version` 30 is 4.3-IV0: tools guess the release from it.
-pub const BOOTSTRAP_FEATURES: &[(&str, i16)] = &[("group.version", 1), ("metadata.version", 30)];
+pub const BOOTSTRAP_FEATURES: &[(&str, i16)] = &[("metadata.version", 30)];
 
 /// What the machine is told about the broker it runs in; constant for its life.
 #[derive(Clone, Debug)]
