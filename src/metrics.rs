@@ -44,5 +44,8 @@ meters! {
     duplicate_batches "record batches recognised as a retry and not appended again";
     flushes "rounds of the flusher";
     flushed_files "files flushed to disk";
+    segments_deleted "segments removed by retention";
+    logs_cleaned "cleanings of compacted logs";
+    bytes_cleaned_away "bytes by which cleaning made logs smaller";
     flush_failures "flushes that failed and took their partition offline";
 }

@@ -4,6 +4,7 @@
 //! Start: directory locked → metadata replayed → partitions opened and recovered → coordinators loaded. The sockets are bound
 //! before any of it, so that a taken port changes nothing, and answered after all of it.
 
+mod cleaner;
 pub mod controller;
 pub mod coordinators;
 pub mod driver;
@@ -36,6 +37,7 @@ use crate::storage::log::Origin;
 use crate::storage::log_dir::{Identity, LogDir};
 use crate::types::{BrokerId, ConnectionId, ErrorCode, TopicId, TopicName, TopicPartition};
 
+use cleaner::Cleaner;
 use controller::{Controller, MetadataCodec};
 use coordinators::GroupCoordinators;
 use flusher::Flusher;
@@ -61,6 +63,9 @@ pub struct Broker {
     metadata_log: Arc<MetadataLog>,
     flusher: Arc<Flusher>,
     chores: Arc<Chores>,
+    cleaner: Arc<Cleaner>,
+    /// Held while the checkpoints are gathered and written, so that an older one never replaces a newer one (I21).
+    checkpoints: Mutex<()>,
     fetch_sessions: Mutex<FetchSessions>,
     /// What is left of the block of producer ids taken last: the next id and one past the last.
     producer_ids: tokio::sync::Mutex<(i64, i64)>,
@@ -163,6 +168,8 @@ impl Broker {
             metadata_log,
             flusher,
             chores,
+            cleaner: Arc::default(),
+            checkpoints: Mutex::default(),
             producer_ids: tokio::sync::Mutex::new((0, 0)),
             advertised: OnceLock::new(),
             threads: Mutex::default(),
@@ -172,6 +179,12 @@ impl Broker {
             let broker = broker.clone();
             move || housekeeping::run(&broker)
         }));
+        if broker.settings.storage.cleaner.enable {
+            threads.extend((0..broker.settings.storage.cleaner.threads.max(1)).map(|_| {
+                let broker = broker.clone();
+                tasks::thread("milena-cleaner", move || broker.cleaner.clone().run(&broker))
+            }));
+        }
         broker.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(threads);
         Ok(broker)
     }
@@ -226,6 +239,7 @@ impl Broker {
 
     /// Flushes everything and leaves the clean-stop marker. Connections have been ended before.
     pub fn stop(self: &Arc<Self>) {
+        self.cleaner.stop();
         self.chores.stop();
         self.flusher.stop();
         for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
@@ -293,18 +307,23 @@ impl Broker {
 
     /// Writes down how far each log is flushed and where it starts.
     pub fn checkpoint(&self) {
-        let (mut recovery, starts) = self.partitions.checkpoint();
-        let metadata = self.metadata_log.partition();
-        metadata.tend(|log| recovery.insert(metadata.name.clone(), log.flushed_offset()));
-        let written =
-            self.log_dir.write_recovery_points(&recovery).and_then(|()| self.log_dir.write_log_starts(&starts));
-        if let Err(error) = written {
+        if let Err(error) = self.write_checkpoints() {
             tracing::error!(%error, "cannot write the checkpoints; a crash will mean a longer start");
         }
     }
 
+    fn write_checkpoints(&self) -> Result<(), storage::Error> {
+        let _one_at_a_time = self.checkpoints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (mut recovery, starts) = self.partitions.checkpoint();
+        let metadata = self.metadata_log.partition();
+        metadata.tend(|log| recovery.insert(metadata.name.clone(), log.flushed_offset()));
+        self.log_dir.write_recovery_points(&recovery)?;
+        self.log_dir.write_log_starts(&starts)
+    }
+
     /// The starts of all logs, made durable before a caller is told that records are gone (I21).
     pub fn checkpoint_log_starts(&self) -> Result<(), ErrorCode> {
+        let _one_at_a_time = self.checkpoints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (_, starts) = self.partitions.checkpoint();
         self.log_dir.write_log_starts(&starts).map_err(|error| {
             tracing::error!(%error, "cannot write the log start checkpoint");
@@ -313,14 +332,29 @@ impl Broker {
     }
 
     fn apply_retention(&self) {
-        let now = self.clock.now();
         for partition in self.partitions.all() {
-            let high_watermark = partition.high_watermark();
-            let removed = partition.tend(|log| log.apply_retention(now, high_watermark));
-            if let Some(Err(error)) = removed {
+            // One that is being cleaned has its turn the next time.
+            let Some(_claim) = self.cleaner.claim(&partition.name) else { continue };
+            if let Err(error) = self.apply_retention_to(&partition) {
                 tracing::error!(partition = %partition.name, %error, "cannot apply retention");
             }
         }
+    }
+
+    /// Looks under the log's lock, removes without it.
+    fn apply_retention_to(&self, partition: &Partition) -> Result<(), storage::Error> {
+        let (now, high_watermark) = (self.clock.now(), partition.high_watermark());
+        let begun = partition.tend(|log| log.begin_retention(now, high_watermark)).transpose()?.flatten();
+        let Some(ticket) = begun else { return Ok(()) };
+        let carry_out = || ticket.carry_out();
+        let removed = self.log_dir.while_present(&partition.name, partition.topic_id, carry_out);
+        let Some(removed) = removed else { return Ok(()) };
+        let count = ticket.segment_count();
+        if let Some(start) = partition.tend(|log| log.end_delete(ticket, removed)).transpose()? {
+            self.metrics.segments_deleted.add(count as u64);
+            tracing::info!(partition = %partition.name, segments = count, log_start_offset = %start, "removed old segments");
+        }
+        Ok(())
     }
 
     fn snapshot_metadata(&self) {

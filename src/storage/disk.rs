@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::file::ReadAt;
+use crate::types::Timestamp;
 
 /// A directory tree that holds files. Paths are absolute or relative to the process, as the caller wishes.
 /// Creating, renaming or removing a name lasts only once `sync_dir` of its parent has returned (I15).
@@ -21,6 +23,10 @@ pub trait Disk: Send + Sync {
     /// The size of a file that need not be open.
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         self.open(path, false)?.len()
+    }
+    /// When a file was last written to, by the wall clock.
+    fn modified(&self, _path: &Path) -> io::Result<Timestamp> {
+        Err(io::ErrorKind::Unsupported.into())
     }
     /// Names in a directory, sorted.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
@@ -65,6 +71,11 @@ impl Disk for RealDisk {
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         Ok(fs::metadata(path)?.len())
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        let since_1970 = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {

@@ -163,6 +163,11 @@ impl<E: Entry> Index<E> {
         Ok(())
     }
 
+    /// Opens the file, if there is one, before its name goes.
+    pub fn hold(&self, disk: &dyn Disk) -> Result<(), Error> {
+        if self.stored > 0 { self.file(disk, false).map(drop) } else { Ok(()) }
+    }
+
     /// Closes the file until it is needed again.
     pub fn release(&self) {
         self.file.take();

@@ -13,16 +13,19 @@
 //! is not held during it. Callers hold a log in a mutex; nothing here waits for anything but the disk.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint;
+use super::compaction::{Pass, Swap, plan};
 use super::disk::{Disk, DiskFile};
 use super::error::{Context, Error};
 use super::producer_state::{Producers, Verdict};
 use super::recovery::{self, Opened, Opening};
-use super::segment::{LOG, Segment, file_path, parse_name};
+use super::retention;
+use super::segment::{Segment, file_path, parse_name};
 use crate::config::LogConfig;
 use crate::file::FileRange;
 use crate::record::ValidBatch;
@@ -31,6 +34,7 @@ use crate::types::{
     parse_base64_id,
 };
 
+pub use super::compaction::Dirt;
 pub use super::leader_epochs::LeaderEpochs;
 pub use super::producer_state::{Origin, ProducerSummary};
 pub use super::recovery::RecoveryReport;
@@ -151,6 +155,10 @@ pub struct DeleteTicket {
 }
 
 impl DeleteTicket {
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Removes the files. One segment after the other, so that a crash in the middle leaves a log without a hole (I20).
     pub fn carry_out(&self) -> Result<(), Error> {
         for files in &self.segments {
@@ -173,8 +181,17 @@ pub struct SegmentInfo {
     /// -1 if it holds no batch.
     pub max_timestamp: Timestamp,
     pub first_timestamp: Timestamp,
+    /// When the file was last written to; asked only where no record has a time.
+    pub last_modified: Option<Timestamp>,
     pub path: PathBuf,
     pub is_active: bool,
+}
+
+impl SegmentInfo {
+    /// The time that retention and compaction go by; `None` if nobody knows one.
+    pub fn largest_timestamp(&self) -> Option<Timestamp> {
+        if self.max_timestamp >= Timestamp(0) { Some(self.max_timestamp) } else { self.last_modified }
+    }
 }
 
 /// A place between two batches.
@@ -338,11 +355,6 @@ impl Log {
     /// Has that producer, in that epoch, a transaction open in this partition?
     pub fn has_open_transaction(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
         self.producers.has_open_transaction(id, epoch)
-    }
-
-    /// The last offset of the last batch of each producer, whose header compaction keeps so that its sequence is not lost.
-    pub fn last_producer_batches(&self) -> HashMap<ProducerId, Offset> {
-        self.producers.last_batches()
     }
 
     /// Why the log takes no more writes, if a flush failed.
@@ -540,12 +552,7 @@ impl Log {
     pub fn aborted_transactions(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, Error> {
         let mut found = Vec::new();
         'segments: for segment in &self.segments[self.segment_of(from)..] {
-            let entries = segment.txn_index.entries(&*self.disk)?;
-            let Some(entries) = entries else {
-                let reason = "the transaction index is damaged; it is made again at the next start";
-                return Err(Error::corrupt(segment.txn_index.path(), segment.base_offset, reason));
-            };
-            for entry in entries.iter() {
+            for entry in segment.aborted_entries(&*self.disk)?.iter() {
                 if entry.last_offset >= from && entry.first_offset < to {
                     found.push(AbortedTransaction { producer_id: entry.producer_id, first_offset: entry.first_offset });
                 }
@@ -743,11 +750,14 @@ impl Log {
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, Error> {
         let info = |(index, segment): (usize, &Segment)| {
             self.use_files(segment);
+            let max_timestamp = segment.max_timestamp(&*self.disk)?.0;
+            let is_timeless = max_timestamp < Timestamp(0) && segment.size > 0;
             Ok(SegmentInfo {
                 base_offset: segment.base_offset,
                 end_offset: self.end_of(index),
                 size_bytes: segment.size,
-                max_timestamp: segment.max_timestamp(&*self.disk)?.0,
+                max_timestamp,
+                last_modified: is_timeless.then(|| self.disk.modified(segment.path()).ok()).flatten(),
                 first_timestamp: segment.first_timestamp(&*self.disk)?.unwrap_or(Timestamp::NONE),
                 path: segment.path().to_path_buf(),
                 is_active: index + 1 == self.segments.len(),
@@ -764,9 +774,9 @@ impl Log {
         if count == 0 {
             return Ok(None);
         }
-        for segment in &self.segments[..count] {
-            // Readers that come before the end of it must find an open file.
-            segment.file(&*self.disk)?;
+        for segment in &mut self.segments[..count] {
+            // Readers that come before the end of it must find open files.
+            segment.pin(&*self.disk)?;
         }
         Ok(Some(DeleteTicket {
             disk: self.disk.clone(),
@@ -786,9 +796,16 @@ impl Log {
         self.delete_records_before(ticket.end)
     }
 
-    /// Removes the segments that lie wholly before the log start, below the high watermark.
-    pub fn apply_retention(&mut self, _now: Now, high_watermark: Offset) -> Result<(), Error> {
-        self.delete_segments(self.log_start.min(high_watermark)).map(drop)
+    /// Begins to remove what retention says may go; see [`Log::begin_delete`]. Where everything may go a new active segment is
+    /// begun first.
+    pub fn begin_retention(&mut self, now: Now, high_watermark: Offset) -> Result<Option<DeleteTicket>, Error> {
+        let segments = self.segments()?;
+        let reasons = retention::plan(&segments, &self.config, now.wall, high_watermark, self.log_start);
+        let Some(last) = reasons.len().checked_sub(1).map(|last| &segments[last]) else { return Ok(None) };
+        if last.is_active {
+            self.roll(now)?;
+        }
+        self.begin_delete(last.end_offset)
     }
 
     /// All three steps of removing segments in one.
@@ -802,40 +819,81 @@ impl Log {
         }
     }
 
-    /// Puts a cleaned segment in the place of the closed segments it was made from, the first of which has its base offset.
-    /// The cleaner has written `<base>.log.cleaned` and, if there are aborted transactions in it, `<base>.txnindex.cleaned`,
-    /// and has flushed both; indexes are made here. Everything replaced must lie below a recovery point that is in its
-    /// checkpoint: recovery takes a gap above it for a loss. A crash leaves the old segments or the new one (I85).
-    pub fn replace_segments(&mut self, base_offset: Offset, end_offset: Offset) -> Result<(), Error> {
-        let first = self.segment_of(base_offset);
-        let behind = self.segments.partition_point(|segment| segment.base_offset < end_offset);
-        let closed = self.segments.len().saturating_sub(1);
-        assert!(first < behind && behind <= closed, "only closed segments are replaced");
+    /// What there is to clean, given how far an earlier cleaning came. Nothing at or above the last stable offset, and
+    /// nothing that is not flushed: recovery takes a gap above the recovery point for a loss.
+    pub fn dirt(&self, now: Now, high_watermark: Offset, cleaned_to: Option<Offset>) -> Result<Dirt, Error> {
+        let limit = self.last_stable_offset(high_watermark).min(self.flushed);
+        Ok(plan::dirt(&self.segments()?, &self.config, now.wall, limit, self.log_start, cleaned_to))
+    }
+
+    /// Closes the active segment if its first record has waited longer than `max.compaction.lag.ms`.
+    pub fn roll_if_overdue(&mut self, now: Now) -> Result<(), Error> {
+        let overdue = |active: &SegmentInfo| plan::waits_too_long(active, &self.config, now.wall);
+        if self.segments()?.last().is_some_and(overdue) { self.roll(now) } else { Ok(()) }
+    }
+
+    /// Are there closed segments that a power cut could take?
+    pub fn has_unflushed_closed_segments(&self) -> bool {
+        self.segments.last().is_some_and(|active| active.base_offset > self.flushed)
+    }
+
+    /// Everything a pass of a cleaning that ends at `end` has to know.
+    pub(super) fn begin_pass(&self, end: Offset) -> Result<Pass, Error> {
+        let mut segments = self.segments()?;
+        segments.retain(|segment| !segment.is_active && segment.end_offset <= end);
+        let mut aborted = Vec::new();
+        for segment in self.segments.iter().take(segments.len()) {
+            aborted.extend(segment.aborted_entries(&*self.disk)?.iter());
+        }
+        Ok(Pass {
+            disk: self.disk.clone(),
+            dir: self.dir.clone(),
+            config: self.config.clone(),
+            segments,
+            aborted,
+            remembered: self.producers.remembered(),
+        })
+    }
+
+    /// The open file of the segment with that base, whatever becomes of its name.
+    pub(super) fn segment_file(&self, base_offset: Offset) -> Result<Arc<dyn DiskFile>, Error> {
+        let segment = &self.segments[self.segment_of(base_offset)];
+        self.use_files(segment);
+        segment.file(&*self.disk)
+    }
+
+    /// Begins to put a cleaned segment in the place of the closed segments between two offsets it was made from, the first
+    /// of which has its base offset. They answer from open files until [`Log::end_swap`], while their names go.
+    pub(super) fn begin_swap(&mut self, base_offset: Offset, end_offset: Offset) -> Result<Swap, Error> {
+        let replaced = self.replaced(base_offset, end_offset);
+        assert!(!replaced.is_empty() && replaced.end < self.segments.len(), "only closed segments are replaced");
         assert_eq!(
-            self.segments[first].base_offset, base_offset,
+            self.segments[replaced.start].base_offset, base_offset,
             "a cleaned segment begins where its first source did"
         );
-        assert!(self.end_of(behind - 1) <= self.flushed, "only what is flushed is cleaned");
-        let disk = &*self.disk;
-        for extension in [super::segment::TXN_INDEX, LOG] {
-            let path = file_path(&self.dir, base_offset, extension);
-            let cleaned = recovery::suffixed(&path, recovery::CLEANED);
-            if disk.exists(&cleaned) {
-                disk.rename(&cleaned, &recovery::suffixed(&path, recovery::SWAP)).context("rename", &cleaned)?;
-            }
-            disk.sync_dir(&self.dir).context("flush", &self.dir)?;
+        assert!(self.end_of(replaced.end - 1) <= self.flushed, "only what is flushed is cleaned");
+        for segment in &mut self.segments[replaced] {
+            segment.pin(&*self.disk)?;
         }
-        recovery::finish_swap(disk, &self.dir, base_offset)?;
-        let path = file_path(&self.dir, base_offset, LOG);
-        let size = disk.file_len(&path).context("read", &path)?;
-        let has_txn = disk.exists(&file_path(&self.dir, base_offset, super::segment::TXN_INDEX));
-        let new = Segment::load(&self.dir, base_offset, size, has_txn, self.config.index_interval_bytes);
-        new.rebuild_indexes(disk)?;
-        new.release();
-        let replaced = self.segments.splice(first..behind, [new]);
-        self.size = self.size + size - replaced.map(|segment| segment.size).sum::<u64>();
+        Ok(Swap::new(self.disk.clone(), self.dir.clone(), base_offset, end_offset, self.config.index_interval_bytes))
+    }
+
+    /// The cleaned segment is in its place, or that failed; then the old ones stay, as far as this process goes, and the
+    /// next start finds out which counts. Returns what is not needed any more, to be dropped without the log's lock: the
+    /// last to close a large file waits for the file system.
+    pub(super) fn end_swap(&mut self, swap: &Swap, result: Result<Segment, Error>) -> Result<Vec<Segment>, Error> {
+        let new = result?;
+        let replaced = self.replaced(swap.base_offset, swap.end_offset);
+        self.size += new.size;
+        let old: Vec<Segment> = self.segments.splice(replaced, [new]).collect();
+        self.size -= old.iter().map(|segment| segment.size).sum::<u64>();
         self.places.borrow_mut().clear();
-        Ok(())
+        Ok(old)
+    }
+
+    fn replaced(&self, base_offset: Offset, end_offset: Offset) -> Range<usize> {
+        let behind = self.segments.partition_point(|segment| segment.base_offset < end_offset);
+        self.segment_of(base_offset)..behind
     }
 
     /// Cuts the log so that it ends at or below `offset`, on a whole batch; durably. For followers. The caller has lowered

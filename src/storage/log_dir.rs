@@ -185,6 +185,14 @@ impl LogDir {
         Ok(path)
     }
 
+    /// Runs `work`, which changes names in the directory of a partition, while nobody moves that away. `None` if it is not
+    /// there any more, or belongs to another topic of that name by now.
+    pub fn while_present<T>(&self, name: &TopicPartition, topic_id: TopicId, work: impl FnOnce() -> T) -> Option<T> {
+        let state = self.lock();
+        let is_there = state.partitions.contains(name) && self.topic_id(name).is_ok_and(|id| id == Some(topic_id));
+        is_there.then(work)
+    }
+
     /// Removes a partition's directory. When this returns the removal lasts; the files may go a moment later.
     pub fn remove_partition(&self, name: &TopicPartition) -> Result<(), Error> {
         let mut state = self.lock();

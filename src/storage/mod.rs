@@ -7,6 +7,7 @@
 //! a batch header, where the reader comes back to a place it was given before.
 
 mod checkpoint;
+pub mod compaction;
 pub mod disk;
 mod error;
 mod index;
@@ -16,6 +17,7 @@ pub mod log_dir;
 mod offset_index;
 mod producer_state;
 mod recovery;
+pub mod retention;
 mod scan;
 mod segment;
 mod time_index;

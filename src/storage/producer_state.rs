@@ -29,6 +29,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::compaction::Remembered;
 use super::txn_index::AbortedEntry;
 use crate::record::Header;
 use crate::record::control::EndTransaction;
@@ -261,10 +262,18 @@ impl Producers {
         self.by_id.get(&id).is_some_and(|producer| producer.epoch == epoch && producer.txn_first_offset.is_some())
     }
 
-    /// The last offset of the last batch of each producer: what compaction keeps the header of (lesson 2).
-    pub fn last_batches(&self) -> HashMap<ProducerId, Offset> {
-        let last = |producer: &Producer| producer.batches.back().map(|batch| batch.last_offset);
-        self.by_id.iter().filter_map(|(id, producer)| Some((*id, last(producer)?))).collect()
+    /// The batches that the state would be made again from, were the snapshots lost (lesson 2).
+    pub fn remembered(&self) -> Remembered {
+        let mut remembered = Remembered::default();
+        for (id, producer) in &self.by_id {
+            remembered.batches.extend(producer.batches.iter().map(|batch| (*id, batch.last_offset)));
+            if producer.batches.is_empty() {
+                // After a reopen from a snapshot nobody knows any more where the marker lies.
+                let offset = Some(producer.last_offset).filter(|offset| *offset >= Offset::ZERO);
+                remembered.markers.insert(*id, (producer.epoch, offset));
+            }
+        }
+        remembered
     }
 
     pub fn summaries(&self) -> Vec<ProducerSummary> {

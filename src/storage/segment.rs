@@ -7,6 +7,7 @@
 //! Files are opened when needed. Closed segments give theirs back (`release`), so the number of open files does not grow
 //! with the bytes stored.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell, RefMut};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use super::index::Index;
 use super::offset_index::{OffsetEntry, OffsetIndex};
 use super::scan::{Stop, Walk, header_at};
 use super::time_index::{TimeEntry, TimeIndex};
-use super::txn_index::TxnIndex;
+use super::txn_index::{AbortedEntry, TxnIndex};
 use crate::record::{self, DecompressLimits, Header, ValidBatch};
 use crate::types::{LeaderEpoch, Offset, Timestamp};
 
@@ -70,6 +71,8 @@ pub(super) struct Segment {
     allocated: u64,
     /// A write failed and its traces could not be cut off yet.
     torn: bool,
+    /// Its names may be gone, so its files stay open.
+    pinned: bool,
 }
 
 impl Segment {
@@ -102,6 +105,7 @@ impl Segment {
             first_timestamp: Cell::new(None),
             allocated: size,
             torn: false,
+            pinned: false,
         }
     }
 
@@ -122,8 +126,38 @@ impl Segment {
         Ok(slot.insert(file).clone())
     }
 
+    /// Opens everything there is of it and keeps it open, so that it answers when its names are gone.
+    pub fn pin(&mut self, disk: &dyn Disk) -> Result<(), Error> {
+        self.file(disk)?;
+        if self.size > 0 {
+            self.max_timestamp(disk)?;
+            self.first_timestamp(disk)?;
+            self.load_indexes(disk)?;
+        }
+        if let Some(index) = self.offset_index.get_mut() {
+            index.hold(disk)?;
+        }
+        if let Some(index) = self.time_index.get_mut() {
+            index.hold(disk)?;
+        }
+        self.txn_index.hold(disk)?;
+        self.pinned = true;
+        Ok(())
+    }
+
+    /// The aborted transactions whose marker lies in it.
+    pub fn aborted_entries(&self, disk: &dyn Disk) -> Result<Cow<'_, [AbortedEntry]>, Error> {
+        self.txn_index.entries(disk)?.ok_or_else(|| {
+            let reason = "the transaction index is damaged; it is made again at the next start";
+            Error::corrupt(self.txn_index.path(), self.base_offset, reason)
+        })
+    }
+
     /// Closes all files. What is in memory only stays there.
     pub fn release(&self) {
+        if self.pinned {
+            return;
+        }
         self.file.take();
         if let Some(index) = &*self.offset_index.borrow() {
             index.release();

@@ -96,6 +96,14 @@ impl TxnIndex {
         Ok(parse(&content).filter(|entries| !entries.is_empty()).map(Cow::Owned))
     }
 
+    /// Takes the entries into memory, before the file's name goes. Damaged ones stay damaged.
+    pub fn hold(&mut self, disk: &dyn Disk) -> Result<(), Error> {
+        if let Some(Cow::Owned(entries)) = self.entries(disk)? {
+            self.entries = Some(entries);
+        }
+        Ok(())
+    }
+
     /// Replaces all entries; unless the file has the same, it follows at the next `store`.
     pub fn set(&mut self, entries: Vec<AbortedEntry>, stored_so: bool) {
         self.dirty = !stored_so && (self.stored || !entries.is_empty());

@@ -1,5 +1,7 @@
 //! The promises of storage, each as a test named after it. `harness` makes logs on the real disk and on the simulated one.
 
 mod appends;
+mod compaction;
 mod harness;
 mod producers;
+mod retention;
