@@ -84,6 +84,25 @@ async fn lesson_18_a_long_poll_waits_for_its_bytes() {
     broker.stop().await;
 }
 
+/// A client that was told "written" (acks=1) and asks for the end finds its record counted, as with Kafka.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_acks_1_acknowledged_counts_in_the_latest_offset() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    for n in 1..=50 {
+        client.ask(9, produce_request("t", 0, batch(&[b"x"]), 1)).await;
+        let latest =
+            m::list_offsets_request::ListOffsetsPartition::default().with_partition_index(0).with_timestamp(-1);
+        let topics = vec![
+            m::list_offsets_request::ListOffsetsTopic::default().with_name(topic("t")).with_partitions(vec![latest]),
+        ];
+        let request = m::ListOffsetsRequest::default().with_replica_id(m::BrokerId(-1)).with_topics(topics);
+        assert_eq!(client.ask(5, request).await.topics[0].partitions[0].offset, n);
+    }
+    broker.stop().await;
+}
+
 /// Lesson 14: acks=0 has no answer, not even to a refusal; Kafka ends the connection then.
 #[tokio::test(flavor = "multi_thread")]
 async fn lesson_14_acks_0_is_never_answered() {

@@ -6,11 +6,14 @@
 //! written down and survives a crash (I21).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::{Context, Reply, text};
+use crate::broker::partition::Partition;
+use crate::broker::waiters::wait_for_commit;
 use crate::broker::{Broker, tasks};
 use crate::config::LogConfig;
 use crate::state::metadata::is_internal;
@@ -20,10 +23,26 @@ use crate::types::{ErrorCode, Offset};
 type Deleted = Vec<(i32, Result<Offset, ErrorCode>)>;
 
 const HIGH_WATERMARK: Offset = Offset(-1);
+/// A flush takes milliseconds; one that takes longer than this is a disk that hangs.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub async fn handle(ctx: &mut Context<'_>, request: DeleteRecordsRequest) -> Reply<DeleteRecordsResponse> {
     let broker = ctx.broker.clone();
-    Reply::Later(Box::pin(tasks::blocking(move || {
+    Reply::Later(Box::pin(async move {
+        // Offsets of records that were acknowledged with acks=1 count, as soon as those are committed.
+        wait_for_commit(&uncommitted(&broker, &request), LONGEST_WAIT).await;
+        delete_all(broker, request).await
+    }))
+}
+
+fn uncommitted(broker: &Broker, request: &DeleteRecordsRequest) -> Vec<(Arc<Partition>, Offset)> {
+    let named = request.topics.iter().flat_map(|topic| topic.partitions.iter().map(|each| (&topic.name.0, each)));
+    let found = named.filter_map(|(name, each)| broker.partition(name, each.partition_index).ok());
+    found.filter_map(|partition| partition.uncommitted()).collect()
+}
+
+async fn delete_all(broker: Arc<Broker>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    tasks::blocking(move || {
         let mut topics: Vec<(String, Deleted)> = Vec::new();
         for topic in &request.topics {
             let name = topic.name.0.as_str();
@@ -38,7 +57,8 @@ pub async fn handle(ctx: &mut Context<'_>, request: DeleteRecordsRequest) -> Rep
             all.filter(|(_, result)| result.is_ok()).for_each(|(_, result)| *result = Err(code));
         }
         respond(topics)
-    })))
+    })
+    .await
 }
 
 fn delete(broker: &Arc<Broker>, topic: &str, index: i32, offset: Offset) -> Result<Offset, ErrorCode> {

@@ -3,13 +3,21 @@
 //! -1 latest (the last stable offset for read_committed, from version 2), -2 earliest, -3 the record with the largest
 //! timestamp (7), -4 earliest local (8), -5 latest tiered (9): as Kafka without tiered storage, -4 is the log start and -5
 //! is -1. No match: offset -1, timestamp -1, error 0. Leader epochs below version 4 stay at their default (KAFKA-10613).
+//!
+//! What a client was told is written must count in what it asks next: acks=1 does not wait for the flush, so the latest
+//! offset and look-ups by time do, for what was written before they were asked (with Kafka it is visible at once).
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::{Context, Reply};
+use crate::broker::Broker;
 use crate::broker::partition::Partition;
+use crate::broker::waiters::wait_for_commit;
 use crate::types::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 
 const LATEST: i64 = -1;
@@ -18,11 +26,39 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
+/// A flush takes milliseconds; one that takes longer than this is a disk that hangs, and the answer goes without it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 type Found = (Offset, Timestamp, LeaderEpoch);
 
 const NOTHING: Found = (Offset::NONE, Timestamp::NONE, LeaderEpoch::NONE);
 
 pub async fn handle(ctx: &mut Context<'_>, request: ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
+    let waiting = uncommitted(ctx, &request);
+    let (broker, version) = (ctx.broker.clone(), ctx.version);
+    if waiting.is_empty() {
+        return Reply::Now(answer_all(&broker, version, request));
+    }
+    Reply::Later(Box::pin(async move {
+        wait_for_commit(&waiting, LONGEST_WAIT).await;
+        answer_all(&broker, version, request)
+    }))
+}
+
+/// Partitions with records that are written and not committed, and up to where.
+fn uncommitted(ctx: &Context<'_>, request: &ListOffsetsRequest) -> Vec<(Arc<Partition>, Offset)> {
+    let mut waiting = Vec::new();
+    for topic in &request.topics {
+        let asked = topic.partitions.iter().filter(|wanted| !matches!(wanted.timestamp, EARLIEST | EARLIEST_LOCAL));
+        for wanted in asked {
+            let partition = ctx.broker.partition(&topic.name.0, wanted.partition_index);
+            waiting.extend(partition.ok().and_then(|partition| partition.uncommitted()));
+        }
+    }
+    waiting
+}
+
+fn answer_all(broker: &Broker, version: i16, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let committed = request.isolation_level == 1;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
@@ -30,32 +66,44 @@ pub async fn handle(ctx: &mut Context<'_>, request: ListOffsetsRequest) -> Reply
         asked.sort_unstable();
         let partitions = topic.partitions.iter().map(|wanted| {
             let index = wanted.partition_index;
-            let twice = asked.partition_point(|other| *other <= index) - asked.partition_point(|other| *other < index) > 1;
+            let twice =
+                asked.partition_point(|other| *other <= index) - asked.partition_point(|other| *other < index) > 1;
             // Kafka: a partition asked for twice in one request is an error for both.
-            let found = if twice { Err(ErrorCode::InvalidRequest) } else { find(ctx, &topic.name.0, wanted, committed) };
-            answer(ctx.version, index, found)
+            let found = match twice {
+                true => Err(ErrorCode::InvalidRequest),
+                false => find(broker, version, &topic.name.0, wanted, committed),
+            };
+            answer(version, index, found)
         });
         let partitions = partitions.collect();
         topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }
-    Reply::Now(ListOffsetsResponse::default().with_topics(topics))
+    ListOffsetsResponse::default().with_topics(topics)
 }
 
-fn find(ctx: &Context<'_>, topic: &str, wanted: &ListOffsetsPartition, committed: bool) -> Result<Found, ErrorCode> {
-    let partition = ctx.broker.partition(topic, wanted.partition_index)?;
+fn find(
+    broker: &Broker,
+    version: i16,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    committed: bool,
+) -> Result<Found, ErrorCode> {
+    let partition = broker.partition(topic, wanted.partition_index)?;
     partition.check_epoch(LeaderEpoch(wanted.current_leader_epoch))?;
     let limit = if committed { partition.last_stable_offset()? } else { partition.high_watermark() };
     let epoch = partition.leader_epoch();
     match wanted.timestamp {
         LATEST => Ok((limit, Timestamp::NONE, epoch)),
         EARLIEST => earliest(&partition),
-        EARLIEST_LOCAL if ctx.version >= 8 => earliest(&partition),
-        MAX_TIMESTAMP if ctx.version >= 7 => {
+        EARLIEST_LOCAL if version >= 8 => earliest(&partition),
+        MAX_TIMESTAMP if version >= 7 => {
             let found = partition.look(None, |log| log.max_timestamp(limit))?;
             Ok(found.unwrap_or(NOTHING))
         }
-        LATEST_TIERED if ctx.version >= 9 => Ok(NOTHING),
-        timestamp if timestamp >= 0 => Ok(partition.offset_for_timestamp(Timestamp(timestamp), limit)?.unwrap_or(NOTHING)),
+        LATEST_TIERED if version >= 9 => Ok(NOTHING),
+        timestamp if timestamp >= 0 => {
+            Ok(partition.offset_for_timestamp(Timestamp(timestamp), limit)?.unwrap_or(NOTHING))
+        }
         // A special time that this version does not have.
         _ => Err(ErrorCode::UnsupportedVersion),
     }

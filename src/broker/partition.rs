@@ -320,6 +320,12 @@ impl Partition {
         }
     }
 
+    /// The partition and the end of its log, if what is before the end is written and not committed yet.
+    pub fn uncommitted(self: Arc<Self>) -> Option<(Arc<Self>, Offset)> {
+        let end = self.log_end_offset().ok()?;
+        (self.commit_state(end) == CommitState::Pending).then_some((self, end))
+    }
+
     /// Has `waiter` told once everything before `end` is committed; told at once if it is already.
     pub fn await_commit(&self, end: Offset, waiter: &Arc<Waiter>) {
         self.waiters.await_commit(end, waiter.clone());

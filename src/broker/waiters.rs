@@ -6,10 +6,13 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::types::Offset;
+
+use super::partition::Partition;
 
 /// One parked request.
 #[derive(Debug)]
@@ -40,6 +43,17 @@ impl Waiter {
         if self.missing.load(Ordering::Acquire) > 0 {
             self.notify.notified().await;
         }
+    }
+}
+
+/// Until each partition is committed up to its offset, or cannot be, or the time is up.
+pub async fn wait_for_commit(partitions: &[(Arc<Partition>, Offset)], longest: Duration) {
+    let waiter = Waiter::new(partitions.len() as i64);
+    for (partition, end) in partitions {
+        partition.await_commit(*end, &waiter);
+    }
+    if tokio::time::timeout(longest, waiter.wait()).await.is_err() {
+        partitions.iter().for_each(|(partition, _)| partition.leave(&waiter));
     }
 }
 
