@@ -45,7 +45,7 @@ stop_broker() {
 show_log() {
   [ -s "$log" ] || return 0
   echo "# warnings in the broker's log, then its last lines:"
-  { grep -E '\b(WARN|ERROR|FATAL)\b|panicked' "$log" | tail -n 15; tail -n "${1:-5}" "$log"; } | cut -c1-240 | sed 's/^/#   /'
+  { { grep -E '\b(WARN|ERROR|FATAL)\b|panicked' "$log" || true; } | tail -n 15; tail -n "${1:-5}" "$log"; } | cut -c1-240 | sed 's/^/#   /'
 }
 
 finish() {
