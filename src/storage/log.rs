@@ -842,7 +842,8 @@ impl Log {
         let mut segments = self.segments()?;
         segments.retain(|segment| !segment.is_active && segment.end_offset <= end);
         let mut aborted = Vec::new();
-        for segment in self.segments.iter().take(segments.len()) {
+        // The marker of a transaction may lie behind the part that is cleaned.
+        for segment in &self.segments {
             aborted.extend(segment.aborted_entries(&*self.disk)?.iter());
         }
         Ok(Pass {

@@ -120,7 +120,7 @@ pub(super) struct Pass {
     pub config: Arc<LogConfig>,
     /// The segments that may be touched.
     pub segments: Vec<SegmentInfo>,
-    /// The aborted transactions in them.
+    /// The aborted transactions of the log: all of it, since markers may lie behind those segments.
     pub aborted: Vec<AbortedEntry>,
     pub remembered: Remembered,
 }

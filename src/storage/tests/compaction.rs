@@ -135,10 +135,11 @@ pub fn seen(log: &Log) -> Vec<Seen> {
 /// What a `read_committed` reader keeps who follows the log from its start.
 pub fn state(log: &Log) -> BTreeMap<String, String> {
     let mut state = BTreeMap::new();
-    let aborted = log.aborted_transactions(log.log_start_offset(), log.log_end_offset()).unwrap();
+    let end = log.last_stable_offset(log.log_end_offset());
+    let aborted = log.aborted_transactions(log.log_start_offset(), end).unwrap();
     let mut waiting: Vec<_> = aborted.into_iter().rev().collect();
     let mut aborting: Vec<ProducerId> = Vec::new();
-    for (header, batch) in batches(log) {
+    for (header, batch) in batches(log).into_iter().take_while(|(header, _)| header.last_offset() < end) {
         while waiting.last().is_some_and(|next| next.first_offset <= header.last_offset()) {
             aborting.extend(waiting.pop().map(|next| next.producer_id));
         }

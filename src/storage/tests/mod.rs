@@ -2,6 +2,7 @@
 
 mod appends;
 mod compaction;
+mod compaction_model;
 mod harness;
 mod producers;
 mod retention;
