@@ -1,0 +1,215 @@
+//! What an acknowledgement promises while the disk is slow or broken, with a disk whose flushes the test holds or fails.
+
+mod support;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+
+use kafka_protocol::messages as m;
+use milena::clock::SystemClock;
+use milena::file::ReadAt;
+use milena::house::House;
+use milena::record::Builder;
+use milena::storage::disk::{Disk, DiskFile, RealDisk};
+use milena::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
+use support::{Client, batch, produce_request, settings, values};
+
+const KAFKA_STORAGE_ERROR: i16 = 56;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Flushes {
+    Work,
+    /// They wait until the gate opens.
+    Hold,
+    Fail,
+}
+
+/// What the flushes of segment files whose path contains a word do.
+struct Gate {
+    state: Mutex<(Flushes, &'static str)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, flushes: Flushes, word: &'static str) {
+        *self.state.lock().unwrap() = (flushes, word);
+        self.changed.notify_all();
+    }
+
+    fn pass(&self, path: &str) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        while state.0 == Flushes::Hold && path.contains(state.1) {
+            state = self.changed.wait(state).unwrap();
+        }
+        match state.0 == Flushes::Fail && path.contains(state.1) {
+            true => Err(io::Error::other("the test fails this flush")),
+            false => Ok(()),
+        }
+    }
+}
+
+struct GatedDisk {
+    gate: Arc<Gate>,
+}
+
+struct GatedFile {
+    file: Arc<dyn DiskFile>,
+    gate: Arc<Gate>,
+    path: String,
+}
+
+impl Disk for GatedDisk {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let file = RealDisk.open(path, create)?;
+        Ok(Arc::new(GatedFile { file, gate: self.gate.clone(), path: path.display().to_string() }))
+    }
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir_all(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(path)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        RealDisk.exists(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_dir_all(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(path)
+    }
+    fn sync_all_under(&self, path: &Path) -> io::Result<()> {
+        RealDisk.sync_all_under(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        RealDisk.lock(path)
+    }
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        RealDisk.space(path)
+    }
+}
+
+impl ReadAt for GatedFile {
+    fn read_exact_at(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, position)
+    }
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.fd()
+    }
+}
+
+impl DiskFile for GatedFile {
+    fn write_all_at(&self, slices: &[io::IoSlice<'_>], position: u64) -> io::Result<()> {
+        self.file.write_all_at(slices, position)
+    }
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        self.file.preallocate(len)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.gate.pass(&self.path)?;
+        self.file.sync()
+    }
+}
+
+struct Scene {
+    house: House,
+    gate: Arc<Gate>,
+    _home: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn start() -> Scene {
+        let home = tempfile::tempdir().unwrap();
+        let gate = Arc::new(Gate { state: Mutex::new((Flushes::Work, "")), changed: Condvar::new() });
+        let disk = Arc::new(GatedDisk { gate: gate.clone() });
+        let settings = settings(home.path(), &["milena.durability=flush"]);
+        let house = House::start(settings, disk, Arc::new(SystemClock::default())).await.unwrap();
+        Scene { house, gate, _home: home }
+    }
+
+    async fn connect(&self) -> Client {
+        Client::connect(self.house.addresses[0].port()).await
+    }
+}
+
+/// I2, I7: what is not flushed is neither acknowledged nor shown; an append by acks=1 is answered before.
+#[tokio::test(flavor = "multi_thread")]
+async fn i7_nobody_reads_what_a_power_cut_could_take_back() {
+    let scene = Scene::start().await;
+    let mut client = scene.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&[b"first"])).await.unwrap();
+    scene.gate.set(Flushes::Hold, "t-0");
+    let mut waiting = scene.connect().await;
+    waiting.send(9, &produce_request("t", 0, batch(&[b"held"]), -1)).await;
+    let written = client.ask(9, produce_request("t", 0, batch(&[b"written"]), 1)).await;
+    assert_eq!(written.responses[0].partition_responses[0].error_code, 0);
+    let read = client.fetch("t", 0, 0).await;
+    assert_eq!((values(&read.records).len(), read.high_watermark), (1, 1));
+    scene.gate.set(Flushes::Work, "");
+    let held = waiting.answer::<m::ProduceRequest>(9).await;
+    assert_eq!(held.responses[0].partition_responses[0].error_code, 0);
+    // What was written with acks=1 follows with the next flush; a long poll sees it come.
+    let both = client.ask(12, support::fetch_request(&[("t", 0, 2)], 10_000, 1)).await;
+    assert_eq!(values(&both.responses[0].partitions[0].records).len(), 1);
+    scene.house.stop().await;
+}
+
+/// Lesson 11: a retry of a batch that is written and not flushed waits for the flush like the first try did.
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_11_a_duplicate_waits_for_the_flush_too() {
+    let scene = Scene::start().await;
+    let mut client = scene.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let mut builder = Builder::new().producer(ProducerId(7), ProducerEpoch(0), Sequence(0));
+    builder.push(Timestamp(1), None, Some(b"once"), &[]);
+    let once = builder.build().into_bytes();
+    scene.gate.set(Flushes::Hold, "t-0");
+    let (mut first, mut retry) = (scene.connect().await, scene.connect().await);
+    first.send(9, &produce_request("t", 0, once.clone(), 1)).await;
+    first.answer::<m::ProduceRequest>(9).await;
+    let mut request = produce_request("t", 0, once, -1);
+    request.timeout_ms = 200;
+    let held = retry.ask(9, request.clone()).await;
+    assert_eq!(held.responses[0].partition_responses[0].error_code, 7, "REQUEST_TIMED_OUT while the flush is held");
+    scene.gate.set(Flushes::Work, "");
+    request.timeout_ms = 10_000;
+    let known = &retry.ask(9, request).await.responses[0].partition_responses[0];
+    assert_eq!((known.error_code, known.base_offset), (0, 0));
+    assert_eq!(values(&client.fetch("t", 0, 0).await.records).len(), 1);
+    scene.house.stop().await;
+}
+
+/// I17, I25: a failed flush is final for its partition, nothing of it is acknowledged afterwards, and others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn i17_a_failed_flush_is_final_and_i25_others_go_on() {
+    let scene = Scene::start().await;
+    let mut client = scene.connect().await;
+    client.create_topic("broken", 1, &[]).await;
+    client.create_topic("well", 1, &[]).await;
+    client.produce("broken", 0, batch(&[b"kept"])).await.unwrap();
+    scene.gate.set(Flushes::Fail, "broken-0");
+    assert_eq!(client.produce("broken", 0, batch(&[b"lost"])).await, Err(KAFKA_STORAGE_ERROR));
+    scene.gate.set(Flushes::Work, "");
+    // A later flush that succeeds is not believed.
+    assert_eq!(client.produce("broken", 0, batch(&[b"late"])).await, Err(KAFKA_STORAGE_ERROR));
+    assert_eq!(values(&client.fetch("broken", 0, 0).await.records), [(0, b"kept".to_vec())]);
+    assert_eq!(client.produce("well", 0, batch(&[b"fine"])).await, Ok(0));
+    let metrics = &scene.house.broker.metrics;
+    assert_eq!(metrics.flush_failures.get(), 1);
+    scene.house.stop().await;
+}

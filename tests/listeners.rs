@@ -1,0 +1,62 @@
+//! Clients are told the address of the listener they came in on, whatever they ask (lesson 16).
+
+mod support;
+
+use kafka_protocol::messages as m;
+use support::{Client, TestBroker, batch, text, values};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_16_every_answer_names_the_listener_it_came_in_on() {
+    let broker = TestBroker::with(&[
+        "listeners=INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0",
+        "advertised.listeners=INSIDE://inside.example:1111,OUTSIDE://outside.example:2222",
+        "listener.security.protocol.map=INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT",
+        "inter.broker.listener.name=INSIDE",
+    ])
+    .await;
+    let expected = [("inside.example", 1111), ("outside.example", 2222)];
+    for (address, (host, port)) in broker.house.addresses.iter().zip(expected) {
+        let mut client = Client::connect(address.port()).await;
+        let metadata = client.ask(9, m::MetadataRequest::default().with_topics(Some(Vec::new()))).await;
+        assert_eq!((metadata.brokers[0].host.as_str(), metadata.brokers[0].port), (host, port));
+        let found = client.ask(2, m::FindCoordinatorRequest::default().with_key(text("g"))).await;
+        assert_eq!((found.error_code, found.host.as_str(), found.port), (0, host, port));
+        let cluster = client.ask(0, m::DescribeClusterRequest::default()).await;
+        assert_eq!((cluster.brokers[0].host.as_str(), cluster.brokers[0].port), (host, port));
+    }
+    broker.stop().await;
+}
+
+/// Without any setting about listeners a client on either loopback is served: `localhost` may be `::1` first.
+#[tokio::test(flavor = "multi_thread")]
+async fn localhost_is_both_loopbacks() {
+    let broker = TestBroker::with(&["listeners=PLAINTEXT://localhost:0"]).await;
+    let ports: std::collections::BTreeSet<u16> = broker.house.addresses.iter().map(|a| a.port()).collect();
+    assert_eq!(ports.len(), 1, "one port for both: {:?}", broker.house.addresses);
+    assert!(broker.house.addresses.iter().all(|address| address.ip().is_loopback()));
+    if broker.house.addresses.len() < 2 {
+        println!("skipped: this machine has no IPv6 loopback");
+    }
+    for address in &broker.house.addresses {
+        assert!(tokio::net::TcpStream::connect(address).await.is_ok(), "{address}");
+    }
+    broker.stop().await;
+}
+
+/// Lesson 17: from version 13 on a fetch names topics by id alone; an id that is not known is told as such.
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_17_a_fetch_by_topic_id() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&[b"x"])).await.unwrap();
+    let id = client.ask(12, support::metadata_of("t")).await.topics[0].topic_id;
+    let mut request = support::fetch_request(&[("", 0, 0)], 0, 1);
+    request.topics[0].topic_id = id;
+    let fetched = client.ask(13, request.clone()).await;
+    assert_eq!(fetched.responses[0].topic_id, id);
+    assert_eq!(values(&fetched.responses[0].partitions[0].records), [(0, b"x".to_vec())]);
+    request.topics[0].topic_id = uuid::Uuid::from_u128(77);
+    assert_eq!(client.ask(13, request).await.responses[0].partitions[0].error_code, 100);
+    broker.stop().await;
+}
