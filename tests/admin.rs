@@ -167,6 +167,25 @@ async fn i21_records_that_were_given_up_stay_away_after_a_restart() {
     broker.stop().await;
 }
 
+/// I6, I21: a start that is not written down would be taken back by a crash, so nobody may see it.
+#[tokio::test]
+async fn i21_a_log_start_that_cannot_be_written_down_does_not_move() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    client.produce("t", 0, batch(&[b"a", b"b"])).await.expect("written");
+    // No file can take the place of a directory.
+    let obstacle = broker.directory.join("log-start-offset-checkpoint");
+    let _ = std::fs::remove_file(&obstacle);
+    std::fs::create_dir(&obstacle).expect("an obstacle");
+    assert_eq!(delete_records(&mut client, "t", 1).await, (-1, 56));
+    let all = client.fetch("t", 0, 0).await;
+    assert_eq!((all.error_code, all.log_start_offset, values(&all.records).len()), (0, 0, 2));
+    std::fs::remove_dir(&obstacle).expect("the obstacle goes");
+    assert_eq!(delete_records(&mut client, "t", 1).await, (1, 0));
+    assert_eq!(client.fetch("t", 0, 1).await.log_start_offset, 1);
+}
+
 #[tokio::test]
 async fn more_partitions_can_be_written_at_once_and_take_their_room() {
     let broker = TestBroker::start().await;

@@ -19,7 +19,9 @@ use crate::config::LogConfig;
 use crate::state::metadata::is_internal;
 use crate::types::{ErrorCode, Offset};
 
-/// The new log start of each partition of a topic.
+/// The partitions of a topic, and where each is to begin.
+type Asked = Vec<(i32, Result<(Arc<Partition>, Offset), ErrorCode>)>;
+/// The partitions of a topic, and where each begins.
 type Deleted = Vec<(i32, Result<Offset, ErrorCode>)>;
 
 const HIGH_WATERMARK: Offset = Offset(-1);
@@ -43,39 +45,39 @@ fn uncommitted(broker: &Broker, request: &DeleteRecordsRequest) -> Vec<(Arc<Part
 
 async fn delete_all(broker: Arc<Broker>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     tasks::blocking(move || {
-        let mut topics: Vec<(String, Deleted)> = Vec::new();
+        let mut topics: Vec<(String, Asked)> = Vec::new();
         for topic in &request.topics {
             let name = topic.name.0.as_str();
-            let delete = |index: i32, offset| (index, delete(&broker, name, index, Offset(offset)));
-            let results = topic.partitions.iter().map(|each| delete(each.partition_index, each.offset));
-            topics.push((name.to_string(), results.collect()));
+            let ask = |index: i32, offset| (index, ask(&broker, name, index, Offset(offset)));
+            let asked = topic.partitions.iter().map(|each| ask(each.partition_index, each.offset));
+            topics.push((name.to_string(), asked.collect()));
         }
-        let changed = topics.iter().flat_map(|(_, partitions)| partitions).any(|(_, result)| result.is_ok());
+        let all = topics.iter().flat_map(|(_, partitions)| partitions);
+        let granted: Vec<_> = all.filter_map(|(_, asked)| asked.clone().ok()).collect();
         // One write for all of them; if it fails, none may be told that it is done.
-        if let Some(Err(code)) = changed.then(|| broker.checkpoint_log_starts()) {
-            let all = topics.iter_mut().flat_map(|(_, partitions)| partitions);
-            all.filter(|(_, result)| result.is_ok()).for_each(|(_, result)| *result = Err(code));
-        }
-        respond(topics)
+        let done = if granted.is_empty() { Ok(()) } else { broker.delete_records(&granted) };
+        let start = |asked: Result<(Arc<Partition>, Offset), ErrorCode>| {
+            let (partition, _) = asked?;
+            done?;
+            partition.log_start_offset()
+        };
+        let starts = |asked: Asked| asked.into_iter().map(|(index, asked)| (index, start(asked))).collect();
+        respond(topics.into_iter().map(|(name, asked)| (name, starts(asked))).collect())
     })
     .await
 }
 
-fn delete(broker: &Arc<Broker>, topic: &str, index: i32, offset: Offset) -> Result<Offset, ErrorCode> {
+/// Where a partition may be told to begin.
+fn ask(
+    broker: &Arc<Broker>,
+    topic: &str,
+    index: i32,
+    offset: Offset,
+) -> Result<(Arc<Partition>, Offset), ErrorCode> {
     let partition = broker.partition(topic, index)?;
     may_delete(topic, &partition.config())?;
-    let offset = resolve(offset, partition.high_watermark())?;
-    if offset <= partition.log_start_offset()? {
-        return partition.log_start_offset();
-    }
-    match partition.tend(|log| log.delete_records_before(offset)) {
-        Some(Ok(start)) => Ok(start),
-        Some(Err(error)) => {
-            tracing::error!(partition = %partition.name, %error, "cannot delete records");
-            Err(ErrorCode::KafkaStorageError)
-        }
-        None => partition.log_start_offset(),
-    }
+    let offset = resolve(offset, partition.high_watermark())?.max(partition.log_start_offset()?);
+    Ok((partition, offset))
 }
 
 fn may_delete(topic: &str, config: &LogConfig) -> Result<(), ErrorCode> {

@@ -35,7 +35,7 @@ use crate::storage;
 use crate::storage::disk::Disk;
 use crate::storage::log::Origin;
 use crate::storage::log_dir::{Identity, LogDir};
-use crate::types::{BrokerId, ConnectionId, ErrorCode, TopicId, TopicName, TopicPartition};
+use crate::types::{BrokerId, ConnectionId, ErrorCode, Offset, TopicId, TopicName, TopicPartition};
 
 use cleaner::Cleaner;
 use controller::{Controller, MetadataCodec};
@@ -321,14 +321,24 @@ impl Broker {
         self.log_dir.write_log_starts(&starts)
     }
 
-    /// The starts of all logs, made durable before a caller is told that records are gone (I21).
-    pub fn checkpoint_log_starts(&self) -> Result<(), ErrorCode> {
+    /// Gives up the records before these offsets, all or none. The new starts are written down before anybody sees them: a
+    /// log start that a client has read never falls, whenever the crash comes (I6, I21). An offset before a log's start changes nothing.
+    pub fn delete_records(&self, wanted: &[(Arc<Partition>, Offset)]) -> Result<(), ErrorCode> {
         let _one_at_a_time = self.checkpoints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (_, starts) = self.partitions.checkpoint();
-        self.log_dir.write_log_starts(&starts).map_err(|error| {
-            tracing::error!(%error, "cannot write the log start checkpoint");
+        let (_, mut starts) = self.partitions.checkpoint();
+        for (partition, offset) in wanted {
+            let start = starts.entry(partition.name.clone()).or_insert(*offset);
+            *start = (*start).max(*offset);
+        }
+        let refused = |error: storage::Error| {
+            tracing::error!(%error, "cannot delete records");
             ErrorCode::KafkaStorageError
-        })
+        };
+        self.log_dir.write_log_starts(&starts).map_err(refused)?;
+        for (partition, offset) in wanted {
+            partition.tend(|log| log.delete_records_before(*offset)).transpose().map_err(refused)?;
+        }
+        Ok(())
     }
 
     fn apply_retention(&self) {
