@@ -92,7 +92,7 @@ setup_franz-go() {
 
 setup_kcat() {
   local dir=$tools/clients/kcat want deb
-  want="kcat 1.7.1-2 unpacked"
+  want="kcat 1.7.1-2 in its own tree"
   fresh "$dir" "$want" && return 0
   need apt-get "this part knows Debian only" && need dpkg-deb "this part knows Debian only"
   rm -rf "$dir"
@@ -104,13 +104,13 @@ setup_kcat() {
   fi
   # shellcheck disable=SC2086
   (cd "$dir/debs" && try apt-get download -qq $deb)
-  for deb in "$dir"/debs/*.deb; do dpkg-deb -x "$deb" "$dir/root"; done
+  for deb in "$dir"/debs/*.deb; do dpkg-deb -x "$deb" "$dir/tree"; done
   rm -rf "$dir/debs"
   cat > "$dir/kcat" <<'K'
 #!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-lib=$(echo "$here"/root/usr/lib/*-linux-gnu)
-LD_LIBRARY_PATH=$lib exec "$here/root/usr/bin/kcat" "$@"
+lib=$(echo "$here"/tree/usr/lib/*-linux-gnu)
+LD_LIBRARY_PATH=$lib exec "$here/tree/usr/bin/kcat" "$@"
 K
   chmod +x "$dir/kcat"
   "$dir/kcat" -V > /dev/null || { echo "kcat does not start" >&2; return 1; }
