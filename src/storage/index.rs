@@ -72,6 +72,11 @@ impl<E: Entry> Index<E> {
         self.stored + self.tail.len()
     }
 
+    /// How many entries the file holds.
+    pub fn stored_len(&self) -> usize {
+        self.stored
+    }
+
     pub fn size_bytes(&self) -> u64 {
         (self.len() * E::SIZE) as u64
     }

@@ -4,7 +4,7 @@
 //! <topic>-<partition>/
 //!   00000000000000000000.log .index .timeindex .txnindex .snapshot     a closed segment
 //!   00000000000000001000.log …                                         the active one
-//!   leader-epoch-checkpoint  partition.metadata
+//!   leader-epoch-checkpoint  segment-checkpoint  partition.metadata
 //!
 //! log start ≤ … ≤ flushed ≤ log end          flushed: the recovery point; a power cut takes nothing below it
 //! ```
@@ -12,8 +12,10 @@
 //! once and then takes note, so that a failed one leaves no trace (I18). Flushing is split in two so that the caller's lock
 //! is not held during it. Callers hold a log in a mutex; nothing here waits for anything but the disk.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::IoSlice;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use super::producer_state::{Producers, Verdict};
 use super::recovery::{self, Opened, Opening};
 use super::retention;
 use super::segment::{Segment, file_path, parse_name};
+use super::segment_checkpoint::{self, SegmentList};
+use super::txn_index::AbortedEntry;
 use crate::config::LogConfig;
 use crate::file::FileRange;
 use crate::record::ValidBatch;
@@ -41,6 +45,7 @@ pub use super::recovery::RecoveryReport;
 pub use super::segment::TimedOffset;
 
 const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
+const SEGMENT_CHECKPOINT: &str = "segment-checkpoint";
 const PARTITION_METADATA: &str = "partition.metadata";
 const SNAPSHOT: &str = "snapshot";
 
@@ -151,6 +156,8 @@ pub struct DeleteTicket {
     dir: PathBuf,
     /// The files of each segment, the oldest segment first.
     segments: Vec<Vec<PathBuf>>,
+    /// What remembers the producers of the records that go.
+    snapshot: Option<PathBuf>,
     end: Offset,
 }
 
@@ -161,6 +168,11 @@ impl DeleteTicket {
 
     /// Removes the files. One segment after the other, so that a crash in the middle leaves a log without a hole (I20).
     pub fn carry_out(&self) -> Result<(), Error> {
+        // A newer one may have taken its place meanwhile, with a flush of its own.
+        if let Some(path) = self.snapshot.as_ref().filter(|path| self.disk.exists(path)) {
+            self.disk.open(path, false).and_then(|file| file.sync()).context("flush", path)?;
+            self.disk.sync_dir(&self.dir).context("flush", &self.dir)?;
+        }
         for files in &self.segments {
             for path in files.iter().filter(|path| self.disk.exists(path)) {
                 self.disk.remove_file(path).context("remove", path)?;
@@ -221,6 +233,9 @@ pub struct Log {
     /// Base offsets of producer snapshots, oldest first, and how much had been appended when the newest was written.
     snapshots: Vec<Offset>,
     appended_since_snapshot: u64,
+    /// What the segment checkpoint says, and how long it is.
+    listed: SegmentList,
+    listed_bytes: u64,
     /// Everything before it is flushed: the recovery point.
     flushed: Offset,
     /// Files beside the log that the next flush has to take along, and directories that have new names.
@@ -259,9 +274,13 @@ impl Log {
         log.keep_metadata(topic_id)?;
         let stored_epochs = log.read_epochs()?;
         let mut epochs = stored_epochs.clone().unwrap_or_default();
-        let opening = Opening { disk: &*log.disk, dir: &log.dir, config: &log.config, hint: &hint };
+        log.read_segment_list()?;
+        let opening = Opening { disk: &*log.disk, dir: &log.dir, config: &log.config, hint: &hint, list: &log.listed };
         let Opened { segments, end, mut report } = opening.segments(&names, &mut epochs)?;
         log.take(segments, end);
+        if !hint.clean {
+            log.unlist_cut()?;
+        }
         if end < hint.log_start_offset {
             log.restart_at(hint.log_start_offset)?;
             report.log_end_offset = log.log_end;
@@ -269,8 +288,14 @@ impl Log {
         log.log_start = hint.log_start_offset.max(log.segments.first().map_or(log.log_end, |first| first.base_offset));
         log.flushed = log.log_end;
         log.open_epochs(stored_epochs, epochs)?;
-        log.open_producers(&names, now)?;
+        let flushed = if hint.clean { Offset::MAX } else { hint.recovery_point };
+        log.open_producers(&names, flushed, now)?;
         log.ready_active()?;
+        log.finish_recovered()?;
+        if !hint.clean && !log.unflushed_files.is_empty() {
+            // Before the recovery point may move past what belongs to these files.
+            log.flush()?;
+        }
         Ok((log, report))
     }
 
@@ -289,6 +314,8 @@ impl Log {
             epochs: LeaderEpochs::default(),
             snapshots: Vec::new(),
             appended_since_snapshot: 0,
+            listed: SegmentList::new(),
+            listed_bytes: 0,
             flushed: start,
             unflushed_files: Vec::new(),
             unflushed_dirs: Vec::new(),
@@ -487,7 +514,7 @@ impl Log {
             if active.size == 0 {
                 return Ok(());
             }
-            self.unflushed_files.extend(active.finish(disk, true)?);
+            self.unflushed_files.extend(active.finish(disk, base, true)?);
         }
         let created = Segment::create(disk, &self.dir, base, self.config.index_interval_bytes)?;
         if let Some(closed) = self.segments.last_mut() {
@@ -498,6 +525,7 @@ impl Log {
         self.dirty_dir();
         self.let_go_of_files();
         if self.segments.len() > 1 {
+            self.note_segments()?;
             self.take_snapshot()?;
         }
         Ok(())
@@ -718,15 +746,20 @@ impl Log {
 
     /// Flushes, and leaves what makes the next start quick: indexes, producer snapshot. The log may be used on.
     pub fn close(&mut self) -> Result<(), Error> {
-        if let Some(active) = self.segments.last_mut() {
-            self.unflushed_files.extend(active.finish(&*self.disk, false)?);
-        }
-        if !self.producers.is_empty() || self.appended_since_snapshot > SNAPSHOT_WORTH {
-            self.take_snapshot()?;
-        }
+        self.note_progress(!self.producers.is_empty() || self.appended_since_snapshot > SNAPSHOT_WORTH)?;
         self.flush()?;
         self.release_files();
         Ok(())
+    }
+
+    /// Leaves on the disk what spares reading the log up to here: indexes, and a snapshot if that is worth its file. What a
+    /// snapshot covers is in the other files before it; should it outlast them, `open_producers` finds out.
+    fn note_progress(&mut self, with_snapshot: bool) -> Result<(), Error> {
+        if let Some(active) = self.segments.last_mut() {
+            self.unflushed_files.extend(active.finish(&*self.disk, self.log_end, false)?);
+            self.note_segments()?;
+        }
+        if with_snapshot { self.take_snapshot() } else { Ok(()) }
     }
 
     // ---- less of it --------------------------------------------------------------------------------------------------
@@ -737,12 +770,7 @@ impl Log {
         if offset > self.log_end {
             return Err(Error::Refused(format!("offset {offset} is behind the end {} of {}", self.log_end, self.name)));
         }
-        if offset > self.log_start {
-            self.log_start = offset;
-            if self.epochs.truncate_from_start(offset) {
-                self.write_epochs()?;
-            }
-        }
+        self.log_start = self.log_start.max(offset);
         Ok(self.log_start)
     }
 
@@ -767,12 +795,17 @@ impl Log {
     }
 
     /// Begins to remove the closed segments that end at or below `offset`. The log keeps answering from them until
-    /// [`Log::end_delete`]; the active segment always stays, so that the log's end is known.
+    /// [`Log::end_delete`]; the active segment always stays, so that the log's end is known. Producers are remembered beyond
+    /// their records (I34), by a snapshot that is flushed before they go.
     pub fn begin_delete(&mut self, offset: Offset) -> Result<Option<DeleteTicket>, Error> {
         let closed = self.segments.len().saturating_sub(1);
         let count = (0..closed).take_while(|index| self.end_of(*index) <= offset).count();
         if count == 0 {
             return Ok(None);
+        }
+        let end = self.end_of(count - 1);
+        if self.snapshots.last().is_none_or(|newest| *newest < end) {
+            self.note_progress(true)?;
         }
         for segment in &mut self.segments[..count] {
             // Readers that come before the end of it must find open files.
@@ -782,7 +815,8 @@ impl Log {
             disk: self.disk.clone(),
             dir: self.dir.clone(),
             segments: self.segments[..count].iter().map(|segment| segment.files().to_vec()).collect(),
-            end: self.end_of(count - 1),
+            snapshot: self.snapshots.last().map(|newest| file_path(&self.dir, *newest, SNAPSHOT)),
+            end,
         }))
     }
 
@@ -793,6 +827,7 @@ impl Log {
         for removed in self.segments.drain(..count) {
             self.size -= removed.size;
         }
+        self.forget_old_epochs();
         self.delete_records_before(ticket.end)
     }
 
@@ -876,6 +911,7 @@ impl Log {
         for segment in &mut self.segments[replaced] {
             segment.pin(&*self.disk)?;
         }
+        self.unlist(|base| base >= base_offset && base < end_offset)?;
         Ok(Swap::new(self.disk.clone(), self.dir.clone(), base_offset, end_offset, self.config.index_interval_bytes))
     }
 
@@ -889,6 +925,8 @@ impl Log {
         let old: Vec<Segment> = self.segments.splice(replaced, [new]).collect();
         self.size -= old.iter().map(|segment| segment.size).sum::<u64>();
         self.places.borrow_mut().clear();
+        // Without its line the new segment's indexes are made again after the next start.
+        let _ = self.note_segments();
         Ok(old)
     }
 
@@ -905,6 +943,9 @@ impl Log {
         }
         self.truncations += 1;
         self.places.borrow_mut().clear();
+        let kept: Vec<Offset> = self.segments.iter().map(|segment| segment.base_offset).collect();
+        let first_cut = kept.partition_point(|base| *base <= offset).saturating_sub(1);
+        self.unlist(|base| kept.get(first_cut).is_none_or(|first| base >= *first))?;
         if self.segments.is_empty() || offset < self.segments[0].base_offset {
             self.restart_at(offset)?;
         } else {
@@ -917,7 +958,7 @@ impl Log {
             self.write_epochs()?;
         }
         let names = self.disk.list(&self.dir).context("list", &self.dir)?;
-        self.open_producers(&names, now)?;
+        self.open_producers(&names, Offset::MAX, now)?;
         self.ready_active()?;
         Ok(self.log_end)
     }
@@ -951,6 +992,20 @@ impl Log {
         Ok(())
     }
 
+    /// Leaves closed segments that recovery read as a roll leaves them.
+    fn finish_recovered(&mut self) -> Result<(), Error> {
+        let closed = self.segments.len().saturating_sub(1);
+        for index in 0..closed {
+            let end = self.end_of(index);
+            let segment = &mut self.segments[index];
+            if segment.has_loaded_indexes() && segment.facts().is_none() {
+                self.unflushed_files.extend(segment.finish(&*self.disk, end, true)?);
+                segment.release();
+            }
+        }
+        self.note_segments()
+    }
+
     /// Makes the active segment of a log that was just opened or cut ready for appends.
     fn ready_active(&mut self) -> Result<(), Error> {
         let end = self.log_end;
@@ -960,6 +1015,57 @@ impl Log {
             active.release();
         }
         Ok(())
+    }
+
+    // ---- the segment checkpoint --------------------------------------------------------------------------------------
+
+    fn read_segment_list(&mut self) -> Result<(), Error> {
+        let content = checkpoint::read(&*self.disk, &self.dir.join(SEGMENT_CHECKPOINT))?.unwrap_or_default();
+        self.listed = segment_checkpoint::parse(&content);
+        self.listed_bytes = content.len() as u64;
+        Ok(())
+    }
+
+    /// Notes what is in the files of finished segments; the next flush takes it along.
+    fn note_segments(&mut self) -> Result<(), Error> {
+        let known = |segment: &Segment| Some((segment.base_offset, segment.facts().filter(|facts| facts.size > 0)?));
+        let mut news: SegmentList = self.segments.iter().filter_map(known).collect();
+        news.retain(|base, facts| self.listed.get(base) != Some(facts));
+        if news.is_empty() {
+            return Ok(());
+        }
+        let path = self.dir.join(SEGMENT_CHECKPOINT);
+        let lines = segment_checkpoint::format(&news);
+        let file = self.disk.open(&path, true).context("open", &path)?;
+        file.write_all_at(&[IoSlice::new(lines.as_bytes())], self.listed_bytes).context("write", &path)?;
+        self.listed_bytes += lines.len() as u64;
+        self.listed.append(&mut news);
+        self.unflushed_files.push(file);
+        self.dirty_dir();
+        Ok(())
+    }
+
+    /// Takes segments out of the segment checkpoint, durably, before they become shorter or go: shorter than it says they
+    /// would look damaged, and so would a later one of the same base offset.
+    fn unlist(&mut self, goes: impl Fn(Offset) -> bool) -> Result<(), Error> {
+        self.segments.iter().filter(|segment| goes(segment.base_offset)).for_each(|segment| segment.set_facts(None));
+        let before = self.listed.len();
+        self.listed.retain(|base, _| !goes(*base));
+        if self.listed.len() < before {
+            let content = segment_checkpoint::format(&self.listed);
+            checkpoint::replace(&*self.disk, &self.dir.join(SEGMENT_CHECKPOINT), content.as_bytes())?;
+            self.listed_bytes = content.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes out what recovery has cut.
+    fn unlist_cut(&mut self) -> Result<(), Error> {
+        let sizes: HashMap<Offset, u64> = self.segments.iter().map(|s| (s.base_offset, s.size)).collect();
+        let listed = self.listed.clone();
+        self.unlist(|base| {
+            sizes.get(&base).is_none_or(|size| listed.get(&base).is_some_and(|facts| facts.size > *size))
+        })
     }
 
     // ---- leader epochs -----------------------------------------------------------------------------------------------
@@ -976,11 +1082,17 @@ impl Log {
             None => recovery::epochs_from_log(&*self.disk, &self.segments, self.log_end)?,
         };
         self.epochs.truncate_from_end(self.log_end);
-        self.epochs.truncate_from_start(self.log_start);
         if stored.as_ref().unwrap_or(&LeaderEpochs::default()) != &self.epochs {
             self.write_epochs()?;
         }
+        self.forget_old_epochs();
         Ok(())
+    }
+
+    /// Forgets the epochs of segments that are gone. Not of records that are only hidden by the log start, which a crash may
+    /// yet bring back; and not in the file, which may tell more than there is.
+    fn forget_old_epochs(&mut self) {
+        self.epochs.truncate_from_start(self.segments.first().map_or(self.log_end, |first| first.base_offset));
     }
 
     fn note_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), Error> {
@@ -1002,10 +1114,54 @@ impl Log {
 
     // ---- producers ---------------------------------------------------------------------------------------------------
 
-    /// Makes the producers' state again: the newest snapshot that reads back, and the log behind it (I33).
-    fn open_producers(&mut self, names: &[String], now: Now) -> Result<(), Error> {
+    /// Makes the producers' state again: the newest snapshot that reads back, and the log behind it (I33). With it go the
+    /// transaction indexes: those before the snapshot are made again too unless they are sure to be whole.
+    fn open_producers(&mut self, names: &[String], flushed: Offset, now: Now) -> Result<(), Error> {
+        self.find_snapshots(names)?;
+        let (from, producers) = self.read_snapshot(Offset::MAX, now)?;
+        // What was not believed is written anew when it is needed.
+        self.snapshots.retain(|offset| *offset <= from);
+        let behind = self.segments.iter().filter(|segment| segment.base_offset >= from);
+        self.appended_since_snapshot = behind.map(|segment| segment.size).sum();
+        self.producers = producers;
+        let unsure = self.first_unsure_txn_index(from, flushed)?;
+        let end = self.log_end;
+        let (disk, segments) = (&*self.disk, &self.segments);
+        let mut aborted = recovery::replay_producers(disk, segments, (from, end), &mut self.producers, now.mono)?;
+        let mut renewed_from = from;
+        if let Some(index) = unsure {
+            let (earlier, mut scratch) = self.read_snapshot(self.segments[index].base_offset, now)?;
+            aborted = recovery::replay_producers(&*self.disk, &self.segments, (earlier, end), &mut scratch, now.mono)?;
+            renewed_from = earlier;
+        }
+        self.renew_txn_indexes(renewed_from, aborted)?;
+        self.producers.committed_to(Offset::MAX);
+        Ok(())
+    }
+
+    /// The first segment before `from` whose transaction index may lack entries, or have none that can be read.
+    fn first_unsure_txn_index(&self, from: Offset, flushed: Offset) -> Result<Option<usize>, Error> {
+        for (index, segment) in self.segments.iter().enumerate() {
+            if segment.base_offset >= from {
+                break;
+            }
+            let end = self.end_of(index).min(from);
+            let listed = self.listed.get(&segment.base_offset).filter(|facts| facts.end >= end);
+            let is_whole = match listed {
+                Some(facts) => facts.txn_bytes == segment.txn_index.stored_bytes(),
+                // Not listed: of a time before there was a list. A flush that went further has taken it along.
+                None => end < flushed,
+            };
+            if !is_whole || segment.txn_index.entries(&*self.disk)?.is_none() {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_snapshots(&mut self, names: &[String]) -> Result<(), Error> {
         let parsed = names.iter().filter_map(|name| parse_name(name)).filter(|(_, extension)| *extension == SNAPSHOT);
-        let (mut kept, stale): (Vec<Offset>, Vec<Offset>) =
+        let (kept, stale): (Vec<Offset>, Vec<Offset>) =
             parsed.map(|(offset, _)| offset).partition(|offset| *offset <= self.log_end);
         // A snapshot of what is gone would be believed once the log has grown past it again (lesson 4).
         for offset in &stale {
@@ -1015,78 +1171,44 @@ impl Log {
         if !stale.is_empty() {
             self.disk.sync_dir(&self.dir).context("flush", &self.dir)?;
         }
-        let mut from = Offset::ZERO;
-        self.producers = Producers::default();
-        while let Some(offset) = kept.last() {
-            let content = checkpoint::read(&*self.disk, &file_path(&self.dir, *offset, SNAPSHOT))?.unwrap_or_default();
-            if let Some(producers) = Producers::decode(&content, now.mono) {
-                (self.producers, from) = (producers, *offset);
-                break;
-            }
-            kept.pop();
-        }
         self.snapshots = kept;
-        let broken = self.broken_txn_indexes()?;
-        self.replay_from(from, now)?;
-        self.repair_txn_indexes(&broken, now)?;
-        self.producers.committed_to(Offset::MAX);
         Ok(())
     }
 
-    fn replay_from(&mut self, from: Offset, now: Now) -> Result<(), Error> {
-        let range = (from, self.log_end);
-        let mut found = recovery::replay_producers(&*self.disk, &self.segments, range, &mut self.producers, now.mono)?;
+    /// The newest snapshot at or before `limit` that reads back; without one, nothing at offset 0.
+    fn read_snapshot(&self, limit: Offset, now: Now) -> Result<(Offset, Producers), Error> {
+        for offset in self.snapshots.iter().rev().filter(|offset| **offset <= limit) {
+            let content = checkpoint::read(&*self.disk, &file_path(&self.dir, *offset, SNAPSHOT))?.unwrap_or_default();
+            if let Some(producers) = Producers::decode(&content, now.mono) {
+                return Ok((*offset, producers));
+            }
+        }
+        Ok((Offset::ZERO, Producers::default()))
+    }
+
+    /// Gives the segments that reach behind `from` the aborted transactions that were found there. The active one gets all
+    /// its entries into memory.
+    fn renew_txn_indexes(
+        &mut self,
+        from: Offset,
+        mut aborted: BTreeMap<usize, Vec<AbortedEntry>>,
+    ) -> Result<(), Error> {
         let count = self.segments.len();
-        self.appended_since_snapshot = 0;
         for index in 0..count {
-            let end = self.end_of(index);
-            let is_active = index + 1 == count;
-            let segment = &mut self.segments[index];
+            let (end, is_active) = (self.end_of(index), index + 1 == count);
             if end <= from && !is_active {
                 continue;
             }
-            self.appended_since_snapshot += segment.size;
-            let stored = segment.txn_index.entries(&*self.disk)?.map(std::borrow::Cow::into_owned);
+            let txn_index = &mut self.segments[index].txn_index;
+            let stored = txn_index.entries(&*self.disk)?.map(Cow::into_owned);
             let mut entries: Vec<_> = stored.clone().unwrap_or_default();
             entries.retain(|entry| entry.last_offset < from);
-            entries.extend(found.remove(&index).unwrap_or_default());
-            if is_active || stored.as_ref() != Some(&entries) {
-                let same = stored.as_ref() == Some(&entries);
-                segment.txn_index.set(entries, same);
-            }
+            entries.extend(aborted.remove(&index).unwrap_or_default());
+            let same = stored.as_ref() == Some(&entries);
+            txn_index.set(entries, same);
             if !is_active {
-                self.unflushed_files.extend(segment.txn_index.store(&*self.disk)?);
-                segment.txn_index.release();
-            }
-        }
-        Ok(())
-    }
-
-    fn broken_txn_indexes(&self) -> Result<Vec<usize>, Error> {
-        let mut broken = Vec::new();
-        for (index, segment) in self.segments.iter().enumerate() {
-            if segment.txn_index.entries(&*self.disk)?.is_none() {
-                broken.push(index);
-            }
-        }
-        Ok(broken)
-    }
-
-    /// Makes transaction indexes that break their rules again from the log (I14, I48).
-    fn repair_txn_indexes(&mut self, broken: &[usize], now: Now) -> Result<(), Error> {
-        if broken.is_empty() {
-            return Ok(());
-        }
-        let range = (Offset::ZERO, self.log_end);
-        let mut scratch = Producers::default();
-        let mut found = recovery::replay_producers(&*self.disk, &self.segments, range, &mut scratch, now.mono)?;
-        let active = self.segments.len() - 1;
-        for index in broken {
-            let segment = &mut self.segments[*index];
-            segment.txn_index.set(found.remove(index).unwrap_or_default(), false);
-            self.unflushed_files.extend(segment.txn_index.store(&*self.disk)?);
-            if *index != active {
-                segment.txn_index.release();
+                self.unflushed_files.extend(txn_index.store(&*self.disk)?);
+                txn_index.release();
             }
         }
         Ok(())

@@ -93,6 +93,8 @@ impl LogDir {
             // flush what it finds, log by log, before it is served (I13).
             disk.sync_all_under(path).context("flush", path)?;
         }
+        // Listed again: a crash during the first start may have left something that is in its place now.
+        let names = disk.list(path).context("list", path)?;
         remove_leftovers(&*disk, path, &names)?;
         let read = |name: &str| read_offsets(&*disk, &path.join(name));
         let state = State {

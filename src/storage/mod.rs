@@ -20,6 +20,7 @@ mod recovery;
 pub mod retention;
 mod scan;
 mod segment;
+mod segment_checkpoint;
 mod time_index;
 mod txn_index;
 

@@ -19,7 +19,7 @@
 //! | 10 | 4 | last sequence of a batch, -1 for none |
 //! | 14 | 8 | last offset of that batch, -1 for none |
 //! | 22 | 4 | its last offset less its first |
-//! | 26 | 8 | its largest timestamp |
+//! | 26 | 8 | its largest timestamp; in the last entry of a producer, that of its last batch or marker |
 //! | 34 | 4 | coordinator epoch of the last marker, -1 for none |
 //! | 38 | 8 | first offset of the open transaction, -1 for none |
 //!
@@ -321,8 +321,10 @@ impl Producers {
                 offset_delta: 0,
                 timestamp: producer.last_timestamp,
             };
-            let alone = producer.batches.is_empty().then_some(&none);
-            for batch in producer.batches.iter().chain(alone) {
+            // The last entry tells when the producer was heard of last, which may be by a marker.
+            let newest = producer.batches.back().copied().unwrap_or(none);
+            let newest = RememberedBatch { timestamp: producer.last_timestamp, ..newest };
+            for batch in producer.batches.iter().rev().skip(1).rev().chain([&newest]) {
                 producer.encode(id, batch, &mut entries);
                 count += 1;
             }

@@ -23,6 +23,7 @@ use super::log::OpenHint;
 use super::producer_state::{CompletedTransaction, Producers};
 use super::scan::{Stop, Walk};
 use super::segment::{LOG, Segment, TXN_INDEX, file_path, parse_name};
+use super::segment_checkpoint::SegmentList;
 use super::txn_index::AbortedEntry;
 use crate::config::LogConfig;
 use crate::record::{self, Corrupt, DecompressLimits, Header, control::EndTransaction};
@@ -151,6 +152,8 @@ pub(super) struct Opening<'a> {
     pub dir: &'a Path,
     pub config: &'a LogConfig,
     pub hint: &'a OpenHint,
+    /// What is known of the segments' files.
+    pub list: &'a SegmentList,
 }
 
 impl Opening<'_> {
@@ -162,6 +165,7 @@ impl Opening<'_> {
             Some(active) => match self.hint.clean.then(|| active.seek(self.disk, Offset::MAX)) {
                 // After a clean stop there is nothing behind the last batch. If there is, the marker lies.
                 Some(Ok((position, end))) if position == active.size => {
+                    self.check_sizes(&segments)?;
                     Opened { segments, end, report: RecoveryReport::default() }
                 }
                 _ => self.recover(segments, epochs)?,
@@ -183,15 +187,40 @@ impl Opening<'_> {
             .map(|base| {
                 let path = file_path(self.dir, base, LOG);
                 let size = self.disk.file_len(&path).context("read", &path)?;
-                let has_txn = with_txn.binary_search(&base).is_ok();
-                Ok(Segment::load(self.dir, base, size, has_txn, self.config.index_interval_bytes))
+                let txn_bytes = match with_txn.binary_search(&base) {
+                    Ok(_) => self.txn_bytes(base)?,
+                    Err(_) => 0,
+                };
+                let segment = Segment::load(self.dir, base, size, txn_bytes, self.config.index_interval_bytes);
+                segment.set_facts(self.list.get(&base).copied());
+                Ok(segment)
             })
             .collect()
+    }
+
+    fn txn_bytes(&self, base: Offset) -> Result<u64, Error> {
+        let path = file_path(self.dir, base, TXN_INDEX);
+        // An empty file is as bad as a damaged one: there is none where nothing was aborted.
+        Ok(self.disk.file_len(&path).context("read", &path)?.max(1))
+    }
+
+    /// Closed segments that were flushed whole have not become shorter (I10).
+    fn check_sizes(&self, flushed: &[Segment]) -> Result<(), Error> {
+        for segment in flushed {
+            if let Some(facts) = self.list.get(&segment.base_offset)
+                && segment.size < facts.size
+            {
+                let reason = format!("the file has {} bytes, but {} were flushed once", segment.size, facts.size);
+                return Err(Error::corrupt(segment.path(), segment.base_offset, reason));
+            }
+        }
+        Ok(())
     }
 
     fn recover(&self, mut segments: Vec<Segment>, epochs: &mut LeaderEpochs) -> Result<Opened, Error> {
         let point = self.hint.recovery_point;
         let first = segments.partition_point(|segment| segment.base_offset <= point).saturating_sub(1);
+        self.check_sizes(&segments[..first])?;
         let mut report = RecoveryReport::default();
         let mut end = segments[first].base_offset;
         let mut cut = None;

@@ -18,6 +18,7 @@ use super::error::{Context, Error};
 use super::index::Index;
 use super::offset_index::{OffsetEntry, OffsetIndex};
 use super::scan::{Stop, Walk, header_at};
+use super::segment_checkpoint::SegmentFacts;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::txn_index::{AbortedEntry, TxnIndex};
 use crate::record::{self, DecompressLimits, Header, ValidBatch};
@@ -61,6 +62,8 @@ pub(super) struct Segment {
     offset_index: RefCell<Option<OffsetIndex>>,
     time_index: RefCell<Option<TimeIndex>>,
     pub txn_index: TxnIndex,
+    /// What the files held when they were finished.
+    facts: Cell<Option<SegmentFacts>>,
     index_interval: u64,
     bytes_since_entry: u64,
     /// The largest timestamp and the last offset of the batch that has it; `None` until it is known.
@@ -83,14 +86,14 @@ impl Segment {
         if file.len().context("read", &path)? > 0 {
             file.set_len(0).context("truncate", &path)?;
         }
-        let mut segment = Segment::load(dir, base_offset, 0, false, index_interval);
+        let mut segment = Segment::load(dir, base_offset, 0, 0, index_interval);
         segment.file = RefCell::new(Some(file));
         segment.forget_indexes();
         Ok(segment)
     }
 
     /// A segment that is there, with `size` bytes of whole batches.
-    pub fn load(dir: &Path, base_offset: Offset, size: u64, has_txn_index: bool, index_interval: u64) -> Segment {
+    pub fn load(dir: &Path, base_offset: Offset, size: u64, txn_bytes: u64, index_interval: u64) -> Segment {
         Segment {
             base_offset,
             size,
@@ -98,7 +101,8 @@ impl Segment {
             file: RefCell::new(None),
             offset_index: RefCell::new(None),
             time_index: RefCell::new(None),
-            txn_index: TxnIndex::unread(file_path(dir, base_offset, TXN_INDEX), has_txn_index),
+            txn_index: TxnIndex::unread(file_path(dir, base_offset, TXN_INDEX), txn_bytes),
+            facts: Cell::new(None),
             index_interval,
             bytes_since_entry: 0,
             max_timestamp: Cell::new((size == 0).then_some((Timestamp::NONE, Offset::NONE))),
@@ -111,6 +115,19 @@ impl Segment {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is known to be in the files, if nothing was added since.
+    pub fn facts(&self) -> Option<SegmentFacts> {
+        self.facts.get().filter(|facts| facts.size == self.size && !self.txn_index.is_dirty())
+    }
+
+    pub fn has_loaded_indexes(&self) -> bool {
+        self.offset_index.borrow().is_some()
+    }
+
+    pub fn set_facts(&self, facts: Option<SegmentFacts>) {
+        self.facts.set(facts);
     }
 
     pub fn set_index_interval(&mut self, bytes: u64) {
@@ -264,21 +281,32 @@ impl Segment {
         offsets || self.time_index.borrow().as_ref().is_some_and(|index| full(index.size_bytes(), 12))
     }
 
-    /// No more batches are expected: indexes go to disk, room ahead is given back. The returned files are to be flushed with
+    /// `end` is where the segment's offsets end. No more batches are expected: indexes go to disk, room ahead is given back. The returned files are to be flushed with
     /// the log. More batches may be appended all the same.
-    pub fn finish(&mut self, disk: &dyn Disk, keep_small: bool) -> Result<Vec<Arc<dyn DiskFile>>, Error> {
+    pub fn finish(&mut self, disk: &dyn Disk, end: Offset, keep_small: bool) -> Result<Vec<Arc<dyn DiskFile>>, Error> {
         self.push_time_entry(disk);
         let unflushed = match keep_small || self.size > SMALL {
             true => self.store_indexes(disk)?,
             // Ten thousand small partitions would otherwise write twenty thousand files at a stop.
             false => self.txn_index.store(disk)?.into_iter().collect(),
         };
+        self.facts.set(Some(self.facts_of_files(end)));
         if self.allocated > self.size {
             let file = self.file(disk)?;
             file.set_len(self.size).context("truncate", &self.path)?;
             self.allocated = self.size;
         }
         Ok(unflushed)
+    }
+
+    fn facts_of_files(&self, end: Offset) -> SegmentFacts {
+        SegmentFacts {
+            end,
+            size: self.size,
+            offset_entries: self.offset_index.borrow().as_ref().map_or(0, |index| index.stored_len() as u64),
+            time_entries: self.time_index.borrow().as_ref().map_or(0, |index| index.stored_len() as u64),
+            txn_bytes: self.txn_index.stored_bytes(),
+        }
     }
 
     /// Writes the indexes as far as they are in memory only.
@@ -519,52 +547,41 @@ impl Segment {
         Ok(RefMut::map(self.time_index.borrow_mut(), |index| index.as_mut().expect("loaded just now")))
     }
 
-    /// Opens the index files, and makes them again if they are missing, unreadable, or end too early.
+    /// Opens the index files, and makes them again if they are not what they were when they were finished.
     fn load_indexes(&self, disk: &dyn Disk) -> Result<(), Error> {
         if self.offset_index.borrow().is_some() && self.time_index.borrow().is_some() {
             return Ok(());
         }
+        let Some(facts) = self.facts() else { return self.rebuild_indexes(disk) };
         let offsets = Index::open(disk, self.path.with_extension(OFFSET_INDEX));
         let times = Index::open(disk, self.path.with_extension(TIME_INDEX));
-        let (Ok(mut offsets), Ok(mut times)) = (offsets, times) else { return self.rebuild_indexes(disk) };
-        // An index that is ahead of its log, as one of an earlier life may be (lesson 9), ends where the log ends.
-        let inside = |entry: &OffsetEntry| u64::from(entry.position) < self.size && entry.relative_offset >= 0;
-        let kept = offsets
-            .truncate_where(disk, inside)
-            .and(times.truncate_where(disk, |entry: &TimeEntry| entry.relative_offset >= 0));
-        let complete = kept.is_ok() && self.is_complete(disk, &offsets, &times)?;
-        self.offset_index.replace(Some(offsets));
-        self.time_index.replace(Some(times));
-        if complete { Ok(()) } else { self.rebuild_indexes(disk) }
-    }
-
-    /// Are there entries to nearly the end of the segment?
-    fn is_complete(&self, disk: &dyn Disk, offsets: &OffsetIndex, times: &TimeIndex) -> Result<bool, Error> {
-        if self.size > 0 && times.last().is_none() {
-            return Ok(false);
-        }
-        let last = offsets.last().map_or(0, |entry| u64::from(entry.position));
-        let file = self.file(disk)?;
-        let mut walk = Walk::headers(&*file, last, self.size);
-        while let Ok(Some((position, _))) = walk.next_header() {
-            // Where entries are further apart than they should be, some are missing.
-            if position - last > 4 * self.index_interval.max(1024) {
-                return Ok(walk.position() >= self.size);
+        match (offsets, times) {
+            (Ok(offsets), Ok(times))
+                if (offsets.len() as u64, times.len() as u64) == (facts.offset_entries, facts.time_entries)
+                    && facts.time_entries > 0 =>
+            {
+                self.offset_index.replace(Some(offsets));
+                self.time_index.replace(Some(times));
+                Ok(())
             }
+            _ => self.rebuild_indexes(disk),
         }
-        Ok(walk.position() >= self.size)
     }
 
     /// Makes both indexes again from the log.
     pub fn rebuild_indexes(&self, disk: &dyn Disk) -> Result<(), Error> {
         let file = self.file(disk)?;
-        let mut fresh = Segment::load(Path::new(""), self.base_offset, self.size, false, self.index_interval);
+        let mut fresh = Segment::load(Path::new(""), self.base_offset, self.size, 0, self.index_interval);
         fresh.forget_indexes_at(&self.path);
         fresh.max_timestamp.set(Some((Timestamp::NONE, Offset::NONE)));
         let mut walk = Walk::headers(&*file, 0, self.size);
+        let mut end = self.base_offset;
         loop {
             match walk.next_header() {
-                Ok(Some((position, header))) => fresh.note_batch(disk, &header, position),
+                Ok(Some((position, header))) => {
+                    fresh.note_batch(disk, &header, position);
+                    end = header.next_offset();
+                }
                 // What is behind a bad place cannot be indexed; who reads there is told.
                 Ok(None) | Err(Stop::Bad { .. }) => break,
                 Err(stop) => return Err(self.stopped(stop, self.base_offset)),
@@ -578,6 +595,7 @@ impl Segment {
         self.offset_index.replace(fresh.offset_index.take());
         self.time_index.replace(fresh.time_index.take());
         self.max_timestamp.set(fresh.max_timestamp.get());
+        self.facts.set(Some(SegmentFacts { txn_bytes: self.txn_index.stored_bytes(), ..fresh.facts_of_files(end) }));
         Ok(())
     }
 
@@ -602,6 +620,7 @@ impl Segment {
             self.forget_indexes();
             self.max_timestamp.set(Some((Timestamp::NONE, Offset::NONE)));
             self.first_timestamp.set(None);
+            self.facts.set(None);
             return Ok(());
         }
         self.load_indexes(disk)?;
@@ -616,6 +635,9 @@ impl Segment {
         self.max_timestamp.set(Some(max.unwrap_or((Timestamp::NONE, Offset::NONE))));
         let last = self.index_entry(disk, |_| true)?.map_or(0, |entry| u64::from(entry.position));
         self.bytes_since_entry = position.saturating_sub(last);
+        if position < self.size {
+            self.facts.set(None);
+        }
         Ok(())
     }
 
@@ -628,21 +650,21 @@ impl Segment {
         times.truncate_where(disk, |entry| entry.relative_offset < relative)
     }
 
-    /// The largest timestamp before `position`: the last time entry's, or that of a batch behind the last offset entry, up
-    /// to which the time index is complete. `None` if the time entry is not borne out by the log.
+    /// The largest timestamp before `position`: the last time entry's, or that of a later batch. Entries may be missing, so
+    /// every batch behind it is asked. `None` if the entry is not borne out by the log.
     fn max_timestamp_before(&self, disk: &dyn Disk, position: u64) -> Result<Option<(Timestamp, Offset)>, Error> {
         let last = self.times(disk)?.last();
         let mut max = (Timestamp::NONE, Offset::NONE);
+        let mut start = 0;
         if let Some(entry) = last {
             let offset = self.absolute(entry.relative_offset);
-            // Not `find` as such: what is behind `position` may be no batch.
-            let start = self.position_before(disk, offset)?;
+            // Not `find`: what is behind `position` may be no batch.
+            start = self.position_before(disk, offset)?;
             if !self.has_timestamp(disk, (start, position), offset, entry.timestamp)? {
                 return Ok(None);
             }
             max = (entry.timestamp, offset);
         }
-        let start = self.index_entry(disk, |_| true)?.map_or(0, |entry| u64::from(entry.position));
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, start, position);
         while let Some((_, header)) = walk.next_header().map_err(|stop| self.stopped(stop, self.base_offset))? {

@@ -71,20 +71,30 @@ pub(super) struct TxnIndex {
     path: PathBuf,
     /// All entries while the segment takes writes; a closed one reads its file when asked.
     entries: Option<Vec<AbortedEntry>>,
-    /// Is there a file?
-    stored: bool,
+    /// The length of the file, 0 where there is none.
+    stored: u64,
     /// Do memory and file differ?
     dirty: bool,
 }
 
 impl TxnIndex {
     /// An index whose file, if there is one, has not been looked at.
-    pub fn unread(path: PathBuf, stored: bool) -> Self {
-        TxnIndex { path, entries: if stored { None } else { Some(Vec::new()) }, stored, dirty: false }
+    pub fn unread(path: PathBuf, stored: u64) -> Self {
+        TxnIndex { path, entries: if stored > 0 { None } else { Some(Vec::new()) }, stored, dirty: false }
+    }
+
+    /// The length of the file, 0 where there is none.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Is memory ahead of the file?
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
     }
 
     /// The entries; `None` if the file breaks the rules.
@@ -106,7 +116,7 @@ impl TxnIndex {
 
     /// Replaces all entries; unless the file has the same, it follows at the next `store`.
     pub fn set(&mut self, entries: Vec<AbortedEntry>, stored_so: bool) {
-        self.dirty = !stored_so && (self.stored || !entries.is_empty());
+        self.dirty = !stored_so && (self.stored > 0 || !entries.is_empty());
         self.entries = Some(entries);
     }
 
@@ -122,23 +132,23 @@ impl TxnIndex {
     pub fn store(&mut self, disk: &dyn Disk) -> Result<Option<Arc<dyn DiskFile>>, Error> {
         let (Some(entries), true) = (&self.entries, self.dirty) else { return Ok(None) };
         if entries.is_empty() {
-            if self.stored {
+            if self.stored > 0 {
                 disk.remove_file(&self.path).context("remove", &self.path)?;
             }
-            (self.stored, self.dirty) = (false, false);
+            (self.stored, self.dirty) = (0, false);
             return Ok(None);
         }
         let bytes: Vec<u8> = entries.iter().flat_map(AbortedEntry::encode).collect();
         let file = disk.open(&self.path, true).context("create", &self.path)?;
         file.write_all_at(&[IoSlice::new(&bytes)], 0).context("write", &self.path)?;
         file.set_len(bytes.len() as u64).context("truncate", &self.path)?;
-        (self.stored, self.dirty) = (true, false);
+        (self.stored, self.dirty) = (bytes.len() as u64, false);
         Ok(Some(file))
     }
 
     /// Forgets what the file has too: the segment was closed.
     pub fn release(&mut self) {
-        if self.stored && !self.dirty {
+        if self.stored > 0 && !self.dirty {
             self.entries = None;
         }
     }

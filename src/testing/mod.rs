@@ -1,1 +1,4 @@
 //! Compiled for tests only: the simulated disk, seeds, models.
+
+pub mod disk;
+pub mod seed;

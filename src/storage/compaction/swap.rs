@@ -57,8 +57,9 @@ impl Swap {
     pub(in super::super) fn load(&self) -> Result<Segment, Error> {
         let path = file_path(&self.dir, self.base_offset, LOG);
         let size = self.disk.file_len(&path).context("read", &path)?;
-        let has_txn_index = self.disk.exists(&file_path(&self.dir, self.base_offset, TXN_INDEX));
-        let segment = Segment::load(&self.dir, self.base_offset, size, has_txn_index, self.index_interval);
+        let txn = file_path(&self.dir, self.base_offset, TXN_INDEX);
+        let txn_bytes = if self.disk.exists(&txn) { self.disk.file_len(&txn).context("read", &txn)? } else { 0 };
+        let segment = Segment::load(&self.dir, self.base_offset, size, txn_bytes, self.index_interval);
         segment.rebuild_indexes(&*self.disk)?;
         segment.release();
         Ok(segment)

@@ -3,6 +3,7 @@
 mod appends;
 mod compaction;
 mod compaction_model;
+mod crash_images;
 mod harness;
 mod producers;
 mod retention;

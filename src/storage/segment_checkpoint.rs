@@ -1,0 +1,78 @@
+//! `segment-checkpoint`: what is known to be in the files of each segment that was finished. Text, one line each:
+//!
+//! ```text
+//! 0 1500 1048576 256 31 0 9a8b7c6d
+//! base offset, end offset, size, offset entries, time entries, bytes of .txnindex, CRC-32C of all this in hex
+//! ```
+//! of which the last one for a base offset counts. Lines are only ever added, so that a crash cannot harm the older ones;
+//! one whose checksum does not match is passed over. Kafka has no such file and does not mind it.
+//!
+//! It is what makes a loss visible that leaves nothing wrong behind: an index that ends early, an index of aborted
+//! transactions that is gone (nothing being there is the usual case), a closed segment that became shorter. A line that
+//! does not fit any more, because the segment grew, means nothing. Without a line the indexes are made again from the log
+//! when they are first needed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::types::Offset;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SegmentFacts {
+    pub end: Offset,
+    pub size: u64,
+    pub offset_entries: u64,
+    pub time_entries: u64,
+    pub txn_bytes: u64,
+}
+
+pub(super) type SegmentList = BTreeMap<Offset, SegmentFacts>;
+
+/// What the file's content says, passing over damaged lines.
+pub(super) fn parse(content: &[u8]) -> SegmentList {
+    content.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<(Offset, SegmentFacts)> {
+    let (facts, crc) = std::str::from_utf8(line).ok()?.rsplit_once(' ')?;
+    if u32::from_str_radix(crc, 16) != Ok(crc32c::crc32c(facts.as_bytes())) {
+        return None;
+    }
+    let numbers: Vec<u64> = facts.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [base, end, size, offset_entries, time_entries, txn_bytes] = numbers[..] else { return None };
+    let offset = |number: u64| i64::try_from(number).ok().map(Offset);
+    Some((offset(base)?, SegmentFacts { end: offset(end)?, size, offset_entries, time_entries, txn_bytes }))
+}
+
+/// Lines to add, each between two ends of a line: a crash may leave anything in front of one, and anything behind it.
+pub(super) fn format(lines: &SegmentList) -> String {
+    let mut text = String::new();
+    for (base, SegmentFacts { end, size, offset_entries, time_entries, txn_bytes }) in lines {
+        let facts = format!("{base} {end} {size} {offset_entries} {time_entries} {txn_bytes}");
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n{facts} {:08x}\n", crc32c::crc32c(facts.as_bytes()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_back_the_last_counts_and_damage_harms_one_only_i14() {
+        let facts = SegmentFacts { end: Offset(20), size: 1000, offset_entries: 7, time_entries: 3, txn_bytes: 34 };
+        let later = SegmentFacts { size: 2000, ..facts };
+        let mut content = format(&[(Offset(0), facts), (Offset(20), facts)].into()).into_bytes();
+        content.extend(format(&[(Offset(20), later)].into()).into_bytes());
+        assert_eq!(parse(&content), [(Offset(0), facts), (Offset(20), later)].into());
+        for cut in 0..content.len() {
+            let found = parse(&content[..cut]);
+            assert!(found.values().all(|found| [facts, later].contains(found)), "cut at {cut}");
+        }
+        let mut torn = content[..content.len() - 3].to_vec();
+        torn.extend(format(&[(Offset(40), later)].into()).into_bytes());
+        assert_eq!(parse(&torn), [(Offset(0), facts), (Offset(20), facts), (Offset(40), later)].into());
+        assert!(parse(b"").is_empty());
+    }
+}
