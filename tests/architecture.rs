@@ -61,7 +61,7 @@ fn code() -> Vec<Line> {
     let mut lines = Vec::new();
     for file in sources(Path::new("src")) {
         let text = fs::read_to_string(&file).expect("a source file can be read");
-        let is_test_file = file.components().any(|part| part.as_os_str() == "testing")
+        let is_test_file = file.components().any(|part| part.as_os_str() == "testing" || part.as_os_str() == "tests")
             || file.file_stem().is_some_and(|stem| stem == "tests");
         if is_test_file {
             continue;
