@@ -25,7 +25,7 @@ try() {
   local log n
   log=$(mktemp)
   for n in 1 2 3; do
-    if timeout 600 "$@" > "$log" 2>&1; then rm -f "$log"; return 0; fi
+    if timeout -k 10 300 "$@" > "$log" 2>&1; then rm -f "$log"; return 0; fi
     sleep "$n"
   done
   echo "failed: $*" >&2
@@ -90,6 +90,10 @@ setup_franz-go() {
   stamp "$dir" "$want"
 }
 
+package_lists() {
+  if [ "$(id -u)" = 0 ]; then try apt-get update -qq; else try sudo -n apt-get update -qq; fi
+}
+
 setup_kcat() {
   local dir=$tools/clients/kcat want deb
   want="kcat 1.7.1-2 in its own tree"
@@ -99,11 +103,11 @@ setup_kcat() {
   mkdir -p "$dir/debs"
   # kcat itself and the two libraries of its own; the codecs and OpenSSL come with a base system or follow below.
   deb="kcat librdkafka1 libyajl2 libsasl2-2 liblz4-1"
-  if ! apt-cache show kcat > /dev/null 2>&1; then
-    if [ "$(id -u)" = 0 ]; then try apt-get update -qq; else try sudo -n apt-get update -qq; fi
-  fi
+  # A bare image has no package lists, and lists of last week name files that are gone: fetch them then, and only then.
+  apt-cache show kcat > /dev/null 2>&1 || package_lists
   # shellcheck disable=SC2086
-  (cd "$dir/debs" && try apt-get download -qq $deb)
+  (cd "$dir/debs" && { timeout -k 10 120 apt-get download -qq $deb > /dev/null 2>&1 \
+    || { package_lists && try apt-get download -qq $deb; }; })
   for deb in "$dir"/debs/*.deb; do dpkg-deb -x "$deb" "$dir/tree"; done
   rm -rf "$dir/debs"
   cat > "$dir/kcat" <<'K'
