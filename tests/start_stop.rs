@@ -176,3 +176,40 @@ async fn i22_a_topic_made_again_is_another_topic() {
     assert_eq!(values(&client.fetch("t", 0, 0).await.records), [(0, b"new".to_vec())]);
     broker.stop().await;
 }
+
+/// The metadata log is kept short by snapshots, and a start from a snapshot finds everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metadata_log_is_bounded_by_snapshots() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("__cluster_metadata-0");
+    let snapshots = || {
+        let names = std::fs::read_dir(&log).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".checkpoint")).collect::<Vec<_>>()
+    };
+    let small = "metadata.log.max.record.bytes.between.snapshots=2000";
+    let broker = TestBroker::at(home.path(), &[small]).await;
+    let mut client = broker.connect().await;
+    let mut made = 0;
+    let several = async {
+        let mut seen = std::collections::BTreeSet::new();
+        // Two snapshots: the second has replaced the first.
+        while seen.len() < 2 {
+            client.create_topic(&format!("topic-{made}"), 3, &[("retention.ms", "4711")]).await;
+            made += 1;
+            seen.extend(snapshots());
+        }
+    };
+    tokio::time::timeout(PATIENCE * 3, several).await.expect("snapshots are made");
+    broker.stop().await;
+    assert_eq!(snapshots().len(), 1, "older snapshots are removed");
+    let first_segment = std::fs::read_dir(&log).unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
+    let first_segment = first_segment.filter(|name| name.ends_with(".log")).min().unwrap();
+    assert_ne!(first_segment, "00000000000000000000.log", "what the snapshot covers is given up");
+    let broker = TestBroker::at(home.path(), &[small]).await;
+    let mut client = broker.connect().await;
+    for n in 0..made {
+        let topic = client.ask(12, support::metadata_of(&format!("topic-{n}"))).await.topics.remove(0);
+        assert_eq!((topic.error_code, topic.partitions.len()), (0, 3), "topic-{n}");
+    }
+    broker.stop().await;
+}

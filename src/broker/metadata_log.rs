@@ -17,8 +17,6 @@ use super::driver::{Driver, RecordLog};
 use super::partition::{Partition, Shop};
 use super::record_log::{Codec, PartitionLog};
 
-/// `metadata.log.max.record.bytes.between.snapshots`: Kafka's default.
-pub const SNAPSHOT_AFTER_BYTES: u64 = 20 << 20;
 /// Records in one batch of a snapshot.
 const SNAPSHOT_BATCH: usize = 1_000;
 const ENDING: &str = ".checkpoint";
@@ -27,6 +25,8 @@ pub struct MetadataLog {
     records: PartitionLog<MetadataCodec>,
     shop: Arc<Shop>,
     driver: OnceLock<Weak<Driver<Metadata>>>,
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    snapshot_after_bytes: u64,
 }
 
 impl RecordLog<MetadataRecord> for MetadataLog {
@@ -55,8 +55,8 @@ impl RecordLog<MetadataRecord> for MetadataLog {
 }
 
 impl MetadataLog {
-    pub fn new(records: PartitionLog<MetadataCodec>, shop: Arc<Shop>) -> Self {
-        MetadataLog { records, shop, driver: OnceLock::new() }
+    pub fn new(records: PartitionLog<MetadataCodec>, shop: Arc<Shop>, snapshot_after_bytes: u64) -> Self {
+        MetadataLog { records, shop, driver: OnceLock::new(), snapshot_after_bytes }
     }
 
     pub fn partition(&self) -> &Arc<Partition> {
@@ -77,7 +77,7 @@ impl MetadataLog {
 
     /// Writes a snapshot when enough has been appended since the last one, and gives up what it covers.
     pub fn snapshot_if_due(&self, controller: &Controller) {
-        if self.partition().size_bytes() >= SNAPSHOT_AFTER_BYTES {
+        if self.partition().size_bytes() >= self.snapshot_after_bytes {
             self.snapshot(controller);
         }
     }
@@ -97,7 +97,8 @@ impl MetadataLog {
         }
         let trimmed = self.partition().tend(|log| {
             log.roll(self.shop.clock.now())?;
-            log.delete_records_before(end)
+            // Whole segments, so that no checkpoint need remember where the log starts: its first file says so.
+            log.delete_segments(end)
         });
         if let Some(Err(error)) = trimmed {
             tracing::error!(%error, "cannot shorten the metadata log");

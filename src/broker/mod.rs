@@ -123,7 +123,7 @@ impl Broker {
             move || flusher.run()
         })];
         let mut found = scan(&log_dir)?;
-        let metadata_log = open_metadata_log(&shop, &mut found)?;
+        let metadata_log = open_metadata_log(&shop, &mut found, settings.controller.snapshot_after_bytes)?;
         let partitions = Arc::new(Partitions::new(shop, settings.clone()));
         let chores = Arc::new(Chores::default());
         let (tell_deleted, deleted_topics_seen) = unbounded_channel();
@@ -387,7 +387,11 @@ fn scan(log_dir: &LogDir) -> Result<Found, StartError> {
     Ok(Found { directories: directories.collect() })
 }
 
-fn open_metadata_log(shop: &Arc<Shop>, found: &mut Found) -> Result<Arc<MetadataLog>, StartError> {
+fn open_metadata_log(
+    shop: &Arc<Shop>,
+    found: &mut Found,
+    snapshot_after_bytes: u64,
+) -> Result<Arc<MetadataLog>, StartError> {
     let name = TopicPartition::new(metadata::CLUSTER_METADATA, 0);
     let config = Arc::new(LogConfig { delete: false, segment_bytes: 64 << 20, ..LogConfig::default() });
     let partition = match found.directories.remove(&name) {
@@ -398,7 +402,7 @@ fn open_metadata_log(shop: &Arc<Shop>, found: &mut Found) -> Result<Arc<Metadata
         return Err(StartError("the metadata log cannot be opened; the line above names the file".into()));
     }
     let records = PartitionLog { partition, codec: MetadataCodec, origin: Origin::Raft };
-    Ok(Arc::new(MetadataLog::new(records, shop.clone())))
+    Ok(Arc::new(MetadataLog::new(records, shop.clone(), snapshot_after_bytes)))
 }
 
 fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings {

@@ -223,6 +223,8 @@ pub struct ControllerSettings {
     pub delete_topics: bool,
     /// `max.request.partition.size.limit`
     pub max_request_partitions: usize,
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    pub snapshot_after_bytes: u64,
 }
 
 /// Why a broker with these settings must not start: one sentence for each reason.

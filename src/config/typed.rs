@@ -209,6 +209,7 @@ impl Reader<'_> {
             auto_create_topics: self.flag("auto.create.topics.enable"),
             delete_topics: self.flag("delete.topic.enable"),
             max_request_partitions: self.size("max.request.partition.size.limit"),
+            snapshot_after_bytes: self.size("metadata.log.max.record.bytes.between.snapshots") as u64,
         }
     }
 
