@@ -1,5 +1,7 @@
 //! A compacted topic keeps the last value of every key, a deleted key goes away, and the broker's own topics stay small.
 
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -187,5 +189,35 @@ async fn the_topic_of_committed_offsets_stays_small_and_reads_back_the_same() {
     let mut client = broker.connect().await;
     assert_eq!(committed(&mut client, "g").await, 99);
     assert_eq!(committed(&mut client, "h").await, 198);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_and_writers_go_on_while_the_log_is_cleaned() {
+    let broker = TestBroker::with(&EAGER).await;
+    let mut writer = broker.connect().await;
+    writer.create_topic("t", 1, &[("cleanup.policy", "compact")]).await;
+    let (tell, mut told) = tokio::sync::watch::channel(false);
+    let mut reader = broker.connect().await;
+    let reading = tokio::spawn(async move {
+        let mut rounds = 0;
+        while !*told.borrow_and_update() {
+            // Every batch whole, in order, and never an error: `records` sees to that.
+            let found = records(&mut reader, "t").await;
+            assert!(found.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            rounds += 1;
+        }
+        rounds
+    });
+    for round in 0..300 {
+        let value = round.to_string();
+        let keys: Vec<String> = (0..5).map(|index| format!("key-{}", (round * 3 + index) % 20)).collect();
+        let batch: Vec<(&str, Option<&str>)> = keys.iter().map(|key| (key.as_str(), Some(value.as_str()))).collect();
+        writer.produce("t", 0, keyed(&batch)).await.unwrap();
+    }
+    tell.send(true).unwrap();
+    assert!(reading.await.unwrap() > 0);
+    until(&mut writer, "t", |found| found.len() == 20).await;
+    assert!(broker.house.broker.metrics.logs_cleaned.get() > 1);
     broker.stop().await;
 }

@@ -82,11 +82,11 @@ impl Cleaner {
 
     /// One thread's work, until `stop`.
     pub fn run(&self, broker: &Arc<Broker>) {
-        let backoff_ms = broker.settings.storage.cleaner.backoff_ms.max(MIN_BACKOFF_MS);
         while !self.is_stopped() {
+            let settings = broker.partitions.cleaner_settings();
             match self.filthiest(broker) {
-                Some(job) => self.clean(broker, &job),
-                None => self.pause(Duration::from_millis(backoff_ms)),
+                Some(job) => self.clean(broker, &job, &settings),
+                None => self.pause(Duration::from_millis(settings.backoff_ms.max(MIN_BACKOFF_MS))),
             }
         }
     }
@@ -146,7 +146,7 @@ impl Cleaner {
         self.lock().resting.insert(partition.name.clone(), now.mono.plus_ms(REST_MS));
     }
 
-    fn clean(&self, broker: &Broker, job: &Job<'_>) {
+    fn clean(&self, broker: &Broker, job: &Job<'_>, settings: &CleanerSettings) {
         let now = broker.clock.now();
         let partition = &job.partition;
         // A crash in the middle must find a recovery point behind everything that is being changed.
@@ -155,15 +155,16 @@ impl Cleaner {
             return;
         }
         self.lock().horizons.remove(&partition.name);
-        let settings = &broker.settings.storage.cleaner;
-        let threads = settings.threads.max(1);
+        // The number of threads is that of the start.
+        let threads = broker.settings.storage.cleaner.threads.max(1);
         let means = Means {
             key_bytes: settings.dedupe_buffer_size / threads,
             load_factor: settings.io_buffer_load_factor,
             write_bytes: settings.io_buffer_size / threads,
             salt: broker.clock.random(),
         };
-        let owner = LogOwner { cleaner: self, broker, partition, pacer: Mutex::new(Pacer::new(settings, now.mono)) };
+        let owner =
+            LogOwner { cleaner: self, broker, partition, pacer: Mutex::new(Pacer::new(settings, threads, now.mono)) };
         match compaction::clean(&owner, job.dirt, now, &means) {
             Ok(cleaned) => self.note(broker, partition, &cleaned),
             Err(Failure::Ended) => {}
@@ -233,8 +234,8 @@ struct Pacer {
 }
 
 impl Pacer {
-    fn new(settings: &CleanerSettings, now: Monotonic) -> Self {
-        let bytes_per_second = settings.io_max_bytes_per_second.max(1.0) / settings.threads.max(1) as f64;
+    fn new(settings: &CleanerSettings, threads: usize, now: Monotonic) -> Self {
+        let bytes_per_second = settings.io_max_bytes_per_second.max(1.0) / threads as f64;
         Pacer { bytes_per_second, start: now, bytes: 0 }
     }
 

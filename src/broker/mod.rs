@@ -351,20 +351,21 @@ impl Broker {
         }
     }
 
-    /// Looks under the log's lock, removes without it.
+    /// Looks under the log's lock, removes without it; some segments at a time, until nothing is left to remove.
     fn apply_retention_to(&self, partition: &Partition) -> Result<(), storage::Error> {
-        let (now, high_watermark) = (self.clock.now(), partition.high_watermark());
-        let begun = partition.tend(|log| log.begin_retention(now, high_watermark)).transpose()?.flatten();
-        let Some(ticket) = begun else { return Ok(()) };
-        let carry_out = || ticket.carry_out();
-        let removed = self.log_dir.while_present(&partition.name, partition.topic_id, carry_out);
-        let Some(removed) = removed else { return Ok(()) };
-        let count = ticket.segment_count();
-        if let Some(start) = partition.tend(|log| log.end_delete(ticket, removed)).transpose()? {
-            self.metrics.segments_deleted.add(count as u64);
-            tracing::info!(partition = %partition.name, segments = count, log_start_offset = %start, "removed old segments");
+        loop {
+            let (now, high_watermark) = (self.clock.now(), partition.high_watermark());
+            let begun = partition.tend(|log| log.begin_retention(now, high_watermark)).transpose()?.flatten();
+            let Some(ticket) = begun else { return Ok(()) };
+            let carry_out = || ticket.carry_out();
+            let removed = self.log_dir.while_present(&partition.name, partition.topic_id, carry_out);
+            let Some(removed) = removed else { return Ok(()) };
+            let ended = partition.tend(|log| log.end_delete(&ticket, removed)).transpose()?;
+            let Some(log_start_offset) = ended else { return Ok(()) };
+            let segments = ticket.segment_count();
+            self.metrics.segments_deleted.add(segments as u64);
+            tracing::info!(partition = %partition.name, segments, %log_start_offset, "removed old segments");
         }
-        Ok(())
     }
 
     fn snapshot_metadata(&self) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
 
-use crate::config::{self, LogConfig, Settings};
+use crate::config::{self, CleanerSettings, LogConfig, Settings};
 use crate::state::metadata::{ConfigResource, Image, Topic};
 use crate::storage::log::OpenHint;
 use crate::types::{ErrorCode, Offset, TopicId, TopicName, TopicPartition};
@@ -20,6 +20,8 @@ pub struct Partitions {
     settings: Arc<Settings>,
     /// What a topic is that says nothing about itself; follows the broker settings in the image.
     defaults: ArcSwap<LogConfig>,
+    /// How logs are cleaned; likewise.
+    cleaner: ArcSwap<CleanerSettings>,
     /// What is led here, by name. A topic is replaced whole when its number of partitions grows.
     topics: RwLock<HashMap<TopicName, Arc<LocalTopic>>>,
 }
@@ -38,7 +40,12 @@ pub struct Found {
 impl Partitions {
     pub fn new(shop: Arc<Shop>, settings: Arc<Settings>) -> Self {
         let defaults = ArcSwap::from_pointee(settings.storage.log.clone());
-        Partitions { shop, settings, defaults, topics: RwLock::default() }
+        let cleaner = ArcSwap::from_pointee(settings.storage.cleaner.clone());
+        Partitions { shop, settings, defaults, cleaner, topics: RwLock::default() }
+    }
+
+    pub fn cleaner_settings(&self) -> Arc<CleanerSettings> {
+        self.cleaner.load_full()
     }
 
     /// The log settings of the start, with what was changed at run time for this broker and for all.
@@ -46,7 +53,10 @@ impl Partitions {
         let own = image.configs(&ConfigResource::Broker(Some(self.settings.node_id)));
         let all = image.configs(&ConfigResource::Broker(None));
         match self.settings.reconfigured(&own, &all) {
-            Ok(settings) => self.defaults.store(Arc::new(settings.storage.log)),
+            Ok(settings) => {
+                self.defaults.store(Arc::new(settings.storage.log));
+                self.cleaner.store(Arc::new(settings.storage.cleaner));
+            }
             Err(refusals) => {
                 tracing::warn!(%refusals, "settings changed at run time do not go together; the log settings stay");
             }

@@ -55,6 +55,9 @@ const KEPT_SNAPSHOTS: usize = 3;
 /// A snapshot is worth its file if it spares reading so much of the log.
 const SNAPSHOT_WORTH: u64 = 64 << 10;
 
+/// How many segments retention removes at a time: their files stay open until they are gone.
+const DELETED_AT_ONCE: usize = 32;
+
 /// How many closed segments may have files open.
 const OPEN_CLOSED_SEGMENTS: usize = 2;
 
@@ -159,6 +162,8 @@ pub struct DeleteTicket {
     /// What remembers the producers of the records that go.
     snapshot: Option<PathBuf>,
     end: Offset,
+    /// The last to close a large file waits for the file system; that shall be who drops the ticket, not the log.
+    _open: Vec<Arc<dyn DiskFile>>,
 }
 
 impl DeleteTicket {
@@ -358,7 +363,8 @@ impl Log {
     /// The first offset that `read_committed` must not show yet (I47). A transaction whose end lies at or above the high
     /// watermark counts as undecided: the end may still be lost.
     pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
-        self.producers.last_stable_offset(high_watermark)
+        // A transaction may have begun in what retention or DeleteRecords took (I6).
+        self.producers.last_stable_offset(high_watermark).max(self.log_start.min(high_watermark))
     }
 
     /// Bytes of batches in all segments.
@@ -807,9 +813,11 @@ impl Log {
         if self.snapshots.last().is_none_or(|newest| *newest < end) {
             self.note_progress(true)?;
         }
+        let mut open = Vec::with_capacity(count);
         for segment in &mut self.segments[..count] {
             // Readers that come before the end of it must find open files.
             segment.pin(&*self.disk)?;
+            open.push(segment.file(&*self.disk)?);
         }
         Ok(Some(DeleteTicket {
             disk: self.disk.clone(),
@@ -817,11 +825,12 @@ impl Log {
             segments: self.segments[..count].iter().map(|segment| segment.files().to_vec()).collect(),
             snapshot: self.snapshots.last().map(|newest| file_path(&self.dir, *newest, SNAPSHOT)),
             end,
+            _open: open,
         }))
     }
 
     /// How the removal went. If it failed the segments stay in the list, and the next attempt finds what is left of them.
-    pub fn end_delete(&mut self, ticket: DeleteTicket, result: Result<(), Error>) -> Result<Offset, Error> {
+    pub fn end_delete(&mut self, ticket: &DeleteTicket, result: Result<(), Error>) -> Result<Offset, Error> {
         result?;
         let count = self.segments.partition_point(|segment| segment.base_offset < ticket.end);
         for removed in self.segments.drain(..count) {
@@ -831,11 +840,12 @@ impl Log {
         self.delete_records_before(ticket.end)
     }
 
-    /// Begins to remove what retention says may go; see [`Log::begin_delete`]. Where everything may go a new active segment is
-    /// begun first.
+    /// Begins to remove what retention says may go, or the first part of it if that is much; see [`Log::begin_delete`]. Where
+    /// everything may go a new active segment is begun first.
     pub fn begin_retention(&mut self, now: Now, high_watermark: Offset) -> Result<Option<DeleteTicket>, Error> {
         let segments = self.segments()?;
-        let reasons = retention::plan(&segments, &self.config, now.wall, high_watermark, self.log_start);
+        let mut reasons = retention::plan(&segments, &self.config, now.wall, high_watermark, self.log_start);
+        reasons.truncate(DELETED_AT_ONCE);
         let Some(last) = reasons.len().checked_sub(1).map(|last| &segments[last]) else { return Ok(None) };
         if last.is_active {
             self.roll(now)?;
@@ -849,7 +859,7 @@ impl Log {
             None => Ok(self.log_start),
             Some(ticket) => {
                 let result = ticket.carry_out();
-                self.end_delete(ticket, result)
+                self.end_delete(&ticket, result)
             }
         }
     }

@@ -86,6 +86,9 @@ fn saturated(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
+/// How many segments become one at most: while they change places with it, the files of all of them are open.
+const MAX_TOGETHER: usize = 32;
+
 /// Which neighbours become one new segment each: as many as together stay within the size of a segment, of its index, and
 /// of what an index entry can say.
 pub fn groups(segments: &[SegmentInfo], config: &LogConfig) -> Vec<Range<usize>> {
@@ -94,7 +97,10 @@ pub fn groups(segments: &[SegmentInfo], config: &LogConfig) -> Vec<Range<usize>>
     for (index, segment) in segments.iter().enumerate() {
         let together = bytes + segment.size_bytes;
         match groups.last_mut() {
-            Some(group) if fits(together, segments[group.start].base_offset, segment.end_offset, config) => {
+            Some(group)
+                if group.len() < MAX_TOGETHER
+                    && fits(together, segments[group.start].base_offset, segment.end_offset, config) =>
+            {
                 group.end = index + 1;
                 bytes = together;
             }
@@ -204,6 +210,8 @@ mod tests {
         let mut far = log[..2].to_vec();
         far[1].end_offset = Offset(i64::from(i32::MAX) + 1);
         assert_eq!(groups(&far, &config), [0..1, 1..2]);
+        let many = segments(&[(1, 0); 70]);
+        assert_eq!(groups(&many, &config), [0..32, 32..64, 64..70]);
         far[1].end_offset = Offset(i64::from(i32::MAX));
         assert_eq!(groups(&far, &config).len(), 1);
     }

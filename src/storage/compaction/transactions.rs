@@ -6,6 +6,7 @@
 //! from segment to segment, and must be, or a marker would go while records lie in the segment before it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::super::txn_index::AbortedEntry;
 use crate::record::Header;
@@ -14,7 +15,7 @@ use crate::types::{Offset, ProducerId};
 #[derive(Clone, Debug, Default)]
 pub struct Transactions {
     /// By producer, by first offset. A producer has one transaction at a time.
-    aborted: HashMap<ProducerId, Vec<AbortedEntry>>,
+    aborted: Arc<HashMap<ProducerId, Vec<AbortedEntry>>>,
     /// Producers of which a transactional batch was met behind their last marker.
     met: HashSet<ProducerId>,
 }
@@ -37,7 +38,7 @@ impl Transactions {
         for entries in by_producer.values_mut() {
             entries.sort_by_key(|entry| entry.first_offset);
         }
-        Transactions { aborted: by_producer, met: HashSet::new() }
+        Transactions { aborted: Arc::new(by_producer), met: HashSet::new() }
     }
 
     /// Meets a batch of records. True if they are of an aborted transaction.

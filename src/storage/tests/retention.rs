@@ -11,7 +11,7 @@ fn retain(bench: &mut Bench, wall: i64) -> usize {
     let Some(ticket) = bench.log.begin_retention(now, high_watermark).unwrap() else { return 0 };
     let count = ticket.segment_count();
     let result = ticket.carry_out();
-    bench.log.end_delete(ticket, result).unwrap();
+    bench.log.end_delete(&ticket, result).unwrap();
     count
 }
 
@@ -79,7 +79,7 @@ fn i20_readers_that_come_during_a_removal_are_answered() {
     ticket.carry_out().unwrap();
     // More segments than keep their files open by themselves.
     assert_eq!(bench.read_all(0, 1000).len(), 6);
-    bench.log.end_delete(ticket, Ok(())).unwrap();
+    bench.log.end_delete(&ticket, Ok(())).unwrap();
     assert_eq!(bases(&bench.log), [6]);
     assert!(before.read().is_ok());
 }
@@ -92,4 +92,39 @@ fn records_without_a_time_go_by_the_time_of_the_file() {
     // The wall clock of the test stands in 1970: the files were written in its future.
     assert_eq!(retain(&mut bench, 1_000_000), 0);
     assert_eq!(retain(&mut bench, i64::MAX), 3);
+}
+
+#[test]
+fn i20_many_segments_go_some_at_a_time() {
+    let config = LogConfig { retention_bytes: Some(0), ..LogConfig::default() };
+    let mut bench = segments(config, &[1_000; 40]);
+    assert_eq!(retain(&mut bench, 1_000), 32);
+    assert_eq!(retain(&mut bench, 1_000), 8);
+    assert_eq!(retain(&mut bench, 1_000), 0);
+    assert_eq!(bench.log.log_start_offset(), Offset(40));
+}
+
+#[test]
+fn what_lies_below_the_log_start_goes_from_the_disk() {
+    let mut bench = segments(LogConfig { retention_ms: None, ..LogConfig::default() }, &[1_000; 4]);
+    bench.log.delete_records_before(Offset(2)).unwrap();
+    assert_eq!(retain(&mut bench, 1_000), 2);
+    assert_eq!(bench.files("log").len(), 2);
+    bench.log.delete_records_before(Offset(4)).unwrap();
+    // The active segment is where the log goes on.
+    assert_eq!(retain(&mut bench, 1_000), 1);
+    assert_eq!((bench.log.log_start_offset(), bench.end()), (Offset(4), 4));
+}
+
+#[test]
+fn i6_the_last_stable_offset_is_not_below_the_log_start() {
+    let config = LogConfig { retention_bytes: Some(0), ..LogConfig::default() };
+    let mut bench = Bench::new(LogConfig { segment_bytes: 100, ..config });
+    bench.put(in_transaction(1, 0, 0, 1));
+    bench.put(values(&["some value"]));
+    assert_eq!(bench.log.last_stable_offset(Offset(2)), Offset(0));
+    assert_eq!(retain(&mut bench, 1_000), 2);
+    assert_eq!(bench.log.last_stable_offset(Offset(2)), Offset(2));
+    assert_eq!(bench.put(marker(1, 0, false)), 2);
+    assert_eq!(bench.log.last_stable_offset(Offset(3)), Offset(3));
 }
