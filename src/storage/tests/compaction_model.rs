@@ -2,6 +2,8 @@
 //! say what must be there, what must be gone, and what may be either.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::compaction::*;
 use super::harness::*;
@@ -11,6 +13,7 @@ use crate::record::control::EndTransaction;
 use crate::record::{Builder, Compression};
 use crate::storage::compaction::Failure;
 use crate::storage::log::{Log, OpenHint};
+use crate::testing::disk::SimDisk;
 use crate::types::*;
 
 /// Whose batch a record came with, and what became of it.
@@ -59,7 +62,7 @@ impl Play {
         let config = LogConfig { segment_bytes, delete_retention_ms: RETENTION_MS as u64, ..compacted() };
         Play {
             dice,
-            bench: Bench::new(config),
+            bench: Bench::on(Arc::new(SimDisk::new()), PathBuf::from("/orders-0"), config),
             written: BTreeMap::new(),
             producers: Default::default(),
             wall: 1_000_000,

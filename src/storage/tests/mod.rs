@@ -2,6 +2,7 @@
 
 mod appends;
 mod compaction;
+mod compaction_crash;
 mod compaction_model;
 mod crash_images;
 mod harness;
