@@ -422,7 +422,9 @@ fn for_each_header(
         let file = segment.file(disk)?;
         let mut walk = Walk::headers(&*file, start, segment.size);
         let mut bodies = Walk::headers(&*file, start, segment.size);
-        while let Some((position, header)) = walk.next_header().map_err(|stop| segment.stopped(stop, from))? {
+        while let Some((position, header)) =
+            walk.next_header().map_err(|stop| segment.stopped(stop, walk.next_offset(from)))?
+        {
             let mut body = || match bodies.body(position, &header) {
                 Ok(bytes) => Ok(bytes.to_vec()),
                 Err(Stop::Bad { reason, .. }) => Err(reason),

@@ -6,6 +6,7 @@ use std::io;
 
 use crate::file::ReadAt;
 use crate::record::{HEADER_LEN, Header, checksum_matches};
+use crate::types::Offset;
 
 /// How much a walk over headers reads at once: most batches bring more, so this is one read for a handful of small ones.
 const HEADERS_CHUNK: usize = 4096;
@@ -39,22 +40,29 @@ pub(super) struct Walk<'a> {
     /// Where in the file `buffer` begins.
     buffered_at: u64,
     chunk: usize,
+    /// The offset behind the last batch that was met.
+    next_offset: Option<Offset>,
 }
 
 impl<'a> Walk<'a> {
     /// Over headers only: reads little of a large batch.
     pub fn headers(file: &'a dyn ReadAt, position: u64, end: u64) -> Self {
-        Walk { file, position, end, buffer: Vec::new(), buffered_at: 0, chunk: HEADERS_CHUNK }
+        Walk { file, position, end, buffer: Vec::new(), buffered_at: 0, chunk: HEADERS_CHUNK, next_offset: None }
     }
 
     /// Over whole batches: reads everything.
     pub fn batches(file: &'a dyn ReadAt, position: u64, end: u64) -> Self {
-        Walk { file, position, end, buffer: Vec::new(), buffered_at: 0, chunk: BATCHES_CHUNK }
+        Walk { file, position, end, buffer: Vec::new(), buffered_at: 0, chunk: BATCHES_CHUNK, next_offset: None }
     }
 
     /// Where the next batch begins.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The offset to expect next; `first` before the first batch.
+    pub fn next_offset(&self, first: Offset) -> Offset {
+        self.next_offset.unwrap_or(first)
     }
 
     /// The next header and its position.
@@ -76,6 +84,7 @@ impl<'a> Walk<'a> {
             return Err(Stop::bad(position, "the offsets of the batch are negative"));
         }
         self.position += header.size() as u64;
+        self.next_offset = Some(header.next_offset());
         Ok(Some((position, header)))
     }
 

@@ -338,7 +338,9 @@ impl Segment {
         };
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, start, self.size);
-        while let Some((position, header)) = walk.next_header().map_err(|stop| self.stopped(stop, offset))? {
+        while let Some((position, header)) =
+            walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(offset)))?
+        {
             if header.last_offset() >= offset {
                 return Ok(Some((position, header)));
             }
@@ -372,7 +374,9 @@ impl Segment {
         }
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, end, self.size);
-        while let Some((position, header)) = walk.next_header().map_err(|stop| self.stopped(stop, next_offset))? {
+        while let Some((position, header)) =
+            walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(next_offset)))?
+        {
             if next_offset == Offset::NONE {
                 next_offset = header.base_offset;
             }
@@ -456,7 +460,9 @@ impl Segment {
         let start = self.position_before(disk, begin.max(from))?;
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, start, self.size);
-        while let Some((position, header)) = walk.next_header().map_err(|stop| self.stopped(stop, from))? {
+        while let Some((position, header)) =
+            walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(from)))?
+        {
             if header.last_offset() < from || header.max_timestamp < timestamp {
                 continue;
             }
@@ -506,7 +512,9 @@ impl Segment {
         let mut best: Option<TimedOffset> = None;
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, self.position_before(disk, from)?, self.size);
-        while let Some((position, header)) = walk.next_header().map_err(|stop| self.stopped(stop, from))? {
+        while let Some((position, header)) =
+            walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(from)))?
+        {
             if header.base_offset >= limit {
                 break;
             }
@@ -667,7 +675,9 @@ impl Segment {
         }
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, start, position);
-        while let Some((_, header)) = walk.next_header().map_err(|stop| self.stopped(stop, self.base_offset))? {
+        while let Some((_, header)) =
+            walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(self.base_offset)))?
+        {
             if header.max_timestamp > max.0 {
                 max = (header.max_timestamp, header.last_offset());
             }
@@ -685,7 +695,7 @@ impl Segment {
     ) -> Result<bool, Error> {
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, start, end);
-        while let Some((_, header)) = walk.next_header().map_err(|stop| self.stopped(stop, offset))? {
+        while let Some((_, header)) = walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(offset)))? {
             if header.last_offset() >= offset {
                 return Ok(header.last_offset() == offset && header.max_timestamp == timestamp);
             }

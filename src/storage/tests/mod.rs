@@ -6,5 +6,8 @@ mod compaction_crash;
 mod compaction_model;
 mod crash_images;
 mod harness;
+mod log_dirs;
+mod model;
+mod probes;
 mod producers;
 mod retention;

@@ -1,0 +1,245 @@
+//! The data directory: whose it is, what a stop leaves in it, and how partitions come and go.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::harness::*;
+use crate::storage::Error;
+use crate::storage::disk::{Disk, RealDisk};
+use crate::storage::log::{Log, OpenHint};
+use crate::storage::log_dir::{Identity, LogDir};
+use crate::testing::disk::{Crashes, Cut, Image, SimDisk};
+use crate::types::*;
+
+fn identity() -> Identity {
+    Identity {
+        cluster_id: None,
+        node_id: BrokerId(1),
+        fresh_cluster_id: uuid::Uuid::from_u128(1),
+        fresh_directory_id: uuid::Uuid::from_u128(2),
+    }
+}
+
+fn open_dir(disk: &Arc<dyn Disk>) -> Result<LogDir, Error> {
+    LogDir::open(disk.clone(), Path::new("/data"), identity())
+}
+
+fn sim() -> (SimDisk, Arc<dyn Disk>) {
+    let disk = SimDisk::new();
+    (disk.clone(), Arc::new(disk))
+}
+
+fn refused(result: Result<LogDir, Error>) -> String {
+    match result {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("not refused"),
+    }
+}
+
+fn id(number: u128) -> TopicId {
+    TopicId(uuid::Uuid::from_u128(number))
+}
+
+fn open_log(disk: &Arc<dyn Disk>, path: PathBuf, hint: OpenHint, topic_id: TopicId) -> Log {
+    Log::open(disk.clone(), path, Arc::new(small()), hint, Some(topic_id), now()).unwrap().0
+}
+
+fn put(log: &mut Log, value: &str) {
+    log.append(&mut values(&[value]), EPOCH, now(), crate::storage::log::Origin::Client).unwrap();
+}
+
+#[test]
+fn i23_a_directory_in_use_is_refused_and_is_free_again_afterwards() {
+    let root = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let first = LogDir::open(disk.clone(), root.path(), identity()).unwrap();
+    let sentence = refused(LogDir::open(disk.clone(), root.path(), identity()));
+    assert!(sentence.contains("in use") && sentence.contains(".lock"), "{sentence}");
+    drop(first);
+    LogDir::open(disk, root.path(), identity()).unwrap();
+}
+
+#[test]
+fn i23_a_directory_of_another_cluster_node_or_format_is_refused_with_the_name_of_the_file() {
+    let (_, disk) = sim();
+    let cluster = open_dir(&disk).unwrap().cluster_id().to_string();
+    let with = |change: fn(&mut Identity)| {
+        let mut identity = identity();
+        change(&mut identity);
+        refused(LogDir::open(disk.clone(), Path::new("/data"), identity))
+    };
+    let sentence = with(|identity| identity.cluster_id = Some("another".into()));
+    assert!(sentence.contains("meta.properties") && sentence.contains(&cluster), "{sentence}");
+    let sentence = with(|identity| identity.node_id = BrokerId(2));
+    assert!(sentence.contains("meta.properties") && sentence.contains("node.id 1"), "{sentence}");
+    let file = disk.open(Path::new("/data/meta.properties"), false).unwrap();
+    let text = b"version=2\ncluster.id=x\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAg\n";
+    file.set_len(0).unwrap();
+    file.write_all_at(&[std::io::IoSlice::new(text)], 0).unwrap();
+    let sentence = refused(open_dir(&disk));
+    assert!(sentence.contains("version 2"), "{sentence}");
+    for damaged in ["", "version=1\nnode.id=1\n", "\0\0\0\0"] {
+        file.set_len(0).unwrap();
+        file.write_all_at(&[std::io::IoSlice::new(damaged.as_bytes())], 0).unwrap();
+        assert!(refused(open_dir(&disk)).contains("meta.properties"));
+    }
+}
+
+#[test]
+fn i23_records_without_meta_properties_are_not_taken_over() {
+    let (_, disk) = sim();
+    disk.create_dir_all(Path::new("/data/orders-0")).unwrap();
+    let sentence = refused(open_dir(&disk));
+    assert!(sentence.contains("meta.properties") && sentence.contains("orders-0"), "{sentence}");
+    assert!(!disk.exists(Path::new("/data/meta.properties")), "nothing is reformatted");
+}
+
+#[test]
+fn an_identity_is_kept_over_restarts() {
+    let (_, disk) = sim();
+    let first = open_dir(&disk).unwrap();
+    let known = (first.cluster_id().to_string(), first.directory_id());
+    drop(first);
+    let mut other = identity();
+    (other.fresh_cluster_id, other.fresh_directory_id) = (uuid::Uuid::from_u128(5), uuid::Uuid::from_u128(6));
+    let again = LogDir::open(disk, Path::new("/data"), other).unwrap();
+    assert_eq!((again.cluster_id().to_string(), again.directory_id()), known);
+}
+
+#[test]
+fn i12_the_clean_stop_marker_goes_before_anything_else_is_written() {
+    let (_, disk) = sim();
+    let dir = open_dir(&disk).unwrap();
+    assert!(!dir.was_clean_stop());
+    dir.mark_clean_stop().unwrap();
+    drop(dir);
+    let again = open_dir(&disk).unwrap();
+    assert!(again.was_clean_stop());
+    assert!(!disk.exists(Path::new("/data/.kafka_cleanshutdown")));
+    drop(again);
+    assert!(!open_dir(&disk).unwrap().was_clean_stop());
+}
+
+#[test]
+fn i14_a_damaged_checkpoint_stops_the_start_with_its_name_but_the_cleaners_does_not() {
+    for (name, stops) in [
+        ("recovery-point-offset-checkpoint", true),
+        ("log-start-offset-checkpoint", true),
+        ("cleaner-offset-checkpoint", false),
+    ] {
+        let (_, disk) = sim();
+        drop(open_dir(&disk).unwrap());
+        let path = Path::new("/data").join(name);
+        let file = disk.open(&path, true).unwrap();
+        file.write_all_at(&[std::io::IoSlice::new(b"0\n2\norders 0 1")], 0).unwrap();
+        if stops {
+            let sentence = refused(open_dir(&disk));
+            assert!(sentence.contains(name), "{sentence}");
+            disk.remove_file(&path).unwrap();
+        }
+        open_dir(&disk).unwrap();
+    }
+}
+
+#[test]
+fn checkpoints_hold_what_was_written_for_partitions_that_are_there() {
+    let (_, disk) = sim();
+    let orders = TopicPartition::new("orders", 0);
+    let gone = TopicPartition::new("gone", 3);
+    let dir = open_dir(&disk).unwrap();
+    let path = dir.create_partition(&orders, id(7)).unwrap();
+    let mut log = open_log(&disk, path, OpenHint::fresh(), id(7));
+    put(&mut log, "value");
+    log.flush().unwrap();
+    dir.write_recovery_points(&[(orders.clone(), Offset(1)), (gone, Offset(9))].into()).unwrap();
+    dir.write_log_starts(&[(orders.clone(), Offset(1))].into()).unwrap();
+    drop(dir);
+    let again = open_dir(&disk).unwrap();
+    assert_eq!(again.read_recovery_points().unwrap(), [(orders.clone(), Offset(1))].into());
+    let hint = again.open_hint(&orders);
+    assert_eq!((hint.clean, hint.recovery_point, hint.log_start_offset), (false, Offset(1), Offset(1)));
+    assert_eq!(again.partition_dirs().unwrap(), [(orders, PathBuf::from("/data/orders-0"))]);
+}
+
+#[test]
+fn i22_a_topic_made_again_under_its_name_shows_nothing_of_the_old_one_whenever_a_crash_comes() {
+    let (sim, disk) = sim();
+    let name = TopicPartition::new("orders", 0);
+    let dir = open_dir(&disk).unwrap();
+    let path = dir.create_partition(&name, id(7)).unwrap();
+    let mut old = open_log(&disk, path, OpenHint::fresh(), id(7));
+    for index in 0..30 {
+        put(&mut old, &format!("old {index}"));
+    }
+    old.flush().unwrap();
+    dir.write_recovery_points(&[(name.clone(), Offset(30))].into()).unwrap();
+    dir.write_log_starts(&[(name.clone(), Offset(4))].into()).unwrap();
+    // The new one is made before the old one's removal got its turn.
+    let path = dir.create_partition(&name, id(8)).unwrap();
+    let mut new = open_log(&disk, path, OpenHint::fresh(), id(8));
+    assert_eq!((new.log_start_offset(), new.log_end_offset()), (Offset(0), Offset(0)));
+    put(&mut new, "new");
+    new.flush().unwrap();
+    let flushed_at = sim.op_count();
+    dir.remove_partition(&name).unwrap();
+    assert_eq!(read_all(&new, Offset(0), Offset(1), 100), [(0, "new".to_string())], "only the old one is removed");
+    let ops = sim.ops();
+    let mut crashes = Crashes::new(Image::default(), &ops);
+    let mut seed = crate::testing::seed::Seed::new(1);
+    while crashes.advance() {
+        for cut in [Cut::Killed, Cut::LoseAll, Cut::Half, Cut::Random(seed.fork()), Cut::Random(seed.fork())] {
+            let disk: Arc<dyn Disk> = Arc::new(SimDisk::from_image(crashes.image(&cut)));
+            let dir = open_dir(&disk).unwrap();
+            if crashes.position() >= flushed_at {
+                assert_eq!(dir.topic_id(&name).unwrap(), Some(id(8)));
+            }
+            if let Some(found) = dir.topic_id(&name).unwrap() {
+                let log = open_log(&disk, PathBuf::from("/data/orders-0"), dir.open_hint(&name), found);
+                for (_, value) in read_all(&log, log.log_start_offset(), log.log_end_offset(), 500) {
+                    assert_eq!(value.starts_with("new"), found == id(8), "{value} of {found:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_removed_partition_is_gone_and_what_a_crash_left_of_it_goes_at_the_next_start() {
+    let (sim, disk) = sim();
+    let name = TopicPartition::new("orders", 0);
+    let dir = open_dir(&disk).unwrap();
+    let path = dir.create_partition(&name, id(7)).unwrap();
+    let mut log = open_log(&disk, path, OpenHint::fresh(), id(7));
+    put(&mut log, "value");
+    log.flush().unwrap();
+    dir.remove_partition(&name).unwrap();
+    dir.remove_partition(&name).unwrap();
+    assert!(dir.partition_dirs().unwrap().is_empty());
+    drop(dir);
+    let ops = sim.ops();
+    let mut crashes = Crashes::new(Image::default(), &ops);
+    while crashes.advance() {}
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::from_image(crashes.image(&Cut::LoseAll)));
+    assert!(disk.list(Path::new("/data")).unwrap().iter().any(|name| name.ends_with("-delete")));
+    let dir = open_dir(&disk).unwrap();
+    assert!(dir.partition_dirs().unwrap().is_empty());
+    assert!(!disk.list(Path::new("/data")).unwrap().iter().any(|name| name.ends_with("-delete")));
+}
+
+#[test]
+fn the_longest_topic_name_can_be_removed_and_set_aside() {
+    let root = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let dir = LogDir::open(disk.clone(), root.path(), identity()).unwrap();
+    for partition in [0, 99] {
+        let name = TopicPartition::new("x".repeat(249).as_str(), partition);
+        let path = dir.create_partition(&name, id(7)).unwrap();
+        drop(open_log(&disk, path, OpenHint::fresh(), id(7)));
+        if partition == 0 { dir.remove_partition(&name).unwrap() } else { dir.set_aside(&name).unwrap() }
+    }
+    drop(dir);
+    let dir = LogDir::open(disk.clone(), root.path(), identity()).unwrap();
+    assert!(dir.partition_dirs().unwrap().is_empty());
+    let names = disk.list(root.path()).unwrap();
+    assert_eq!(names.iter().filter(|name| name.ends_with("-stray")).count(), 1);
+}
