@@ -21,13 +21,20 @@ pub struct Launcher {
     pub log: PathBuf,
 }
 
-/// Segments roll often, and the group coordinator does not keep a member waiting longer than a life lasts.
+/// Everything that changes files happens often: segments roll, are removed and compacted, checkpoints and snapshots are
+/// written. The group coordinator does not keep a member waiting longer than a life lasts.
 const SETTINGS: &[&str] = &[
     "log.segment.bytes=1048576",
     "group.min.session.timeout.ms=1000",
     "group.initial.rebalance.delay.ms=0",
     "offsets.topic.num.partitions=5",
     "log.flush.offset.checkpoint.interval.ms=500",
+    "log.retention.check.interval.ms=300",
+    "log.cleaner.backoff.ms=50",
+    "log.cleaner.min.cleanable.ratio=0.05",
+    "log.cleaner.max.compaction.lag.ms=500",
+    "offsets.topic.segment.bytes=1048576",
+    "metadata.log.max.record.bytes.between.snapshots=4096",
     "auto.create.topics.enable=false",
 ];
 

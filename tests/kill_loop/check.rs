@@ -3,7 +3,7 @@
 //!
 //! A record that was acknowledged is at the offset that was acknowledged (I1). A producer's records are in the order sent
 //! (I5) and none is there twice: idempotent producers repeat a batch under the same sequence (I30), plain ones never repeat
-//! one. A batch without an answer is there whole or not at all. A refused batch is not there (I111). Offsets have no gaps
+//! one. Compaction may take a record away once there is a later one of its key (I80). A batch without an answer is there whole or not at all. A refused batch is not there (I111). Offsets have no gaps
 //! (I4).
 
 use std::collections::BTreeMap;
@@ -84,6 +84,7 @@ pub struct Sent {
 pub struct Read {
     pub start: i64,
     pub end: i64,
+    pub is_compacted: bool,
     pub records: Vec<Seen>,
 }
 
@@ -92,6 +93,8 @@ pub struct Verdict {
     pub acked_records: u64,
     /// Acknowledged records that DeleteRecords took away since.
     pub trimmed_records: u64,
+    /// Acknowledged records that compaction took away, with a later one of their key in the log.
+    pub superseded_records: u64,
     /// Records in the logs whose answer was lost.
     pub unanswered_records: u64,
     pub findings: Vec<Finding>,
@@ -107,18 +110,24 @@ impl Verdict {
     }
 }
 
-/// `logs` by place.
-pub fn check(logs: &[Read], sent: &[Sent]) -> Verdict {
+/// `logs` by place; `key_of` for records of compacted ones.
+pub fn check(logs: &[Read], sent: &[Sent], key_of: impl Fn(RecordId) -> u64) -> Verdict {
     let mut verdict = Verdict::default();
     let mut found = Positions::default();
     for (place, log) in logs.iter().enumerate() {
         check_offsets(place, log, &mut verdict);
         found.note(place as u16, log, &mut verdict);
     }
+    let latest: Vec<_> = logs.iter().map(|log| latest_by_key(log, &key_of)).collect();
     for sent in sent {
         for batch in &sent.batches {
             let offsets = found.take(sent.author, batch);
-            check_batch(sent.author, batch, &offsets, &logs[usize::from(batch.place)], &mut verdict);
+            let place = usize::from(batch.place);
+            let is_superseded = |number: u32, due: i64| {
+                let id = RecordId { author: sent.author, place: batch.place, number };
+                logs[place].is_compacted && latest[place].get(&key_of(id)).is_some_and(|latest| *latest > due)
+            };
+            check_batch(sent.author, batch, &offsets, &logs[place], is_superseded, &mut verdict);
         }
     }
     for ((author, place), left) in found.0 {
@@ -129,15 +138,22 @@ pub fn check(logs: &[Read], sent: &[Sent]) -> Verdict {
     verdict
 }
 
+/// The last offset of each key in a compacted log.
+fn latest_by_key(log: &Read, key_of: &impl Fn(RecordId) -> u64) -> BTreeMap<u64, i64> {
+    let keyed =
+        log.records.iter().filter(|_| log.is_compacted).filter_map(|seen| Some((key_of(seen.id?), seen.offset)));
+    keyed.collect()
+}
+
 fn check_offsets(place: usize, log: &Read, verdict: &mut Verdict) {
     let mut next = log.start;
     for seen in &log.records {
-        if seen.offset != next {
+        if seen.offset < next || (seen.offset > next && !log.is_compacted) {
             verdict.add(Fault::Gap, format!("{place}: offset {} where {next} was due", seen.offset));
         }
         next = seen.offset + 1;
     }
-    if next != log.end {
+    if next > log.end || (next < log.end && !log.is_compacted) {
         verdict.add(Fault::Gap, format!("{place}: the log ends at {}, its records at {next}", log.end));
     }
 }
@@ -180,14 +196,21 @@ impl Positions {
     }
 }
 
-fn check_batch(author: u16, batch: &Batch, offsets: &[Option<i64>], log: &Read, verdict: &mut Verdict) {
+fn check_batch(
+    author: u16,
+    batch: &Batch,
+    offsets: &[Option<i64>],
+    log: &Read,
+    is_superseded: impl Fn(u32, i64) -> bool,
+    verdict: &mut Verdict,
+) {
     let Batch { place, first, count, outcome } = *batch;
     let there = offsets.iter().flatten().count();
     match outcome {
         Outcome::Acked(base) => {
             verdict.acked_records += u64::from(count);
             for (index, offset) in offsets.iter().enumerate() {
-                let (number, due) = (first as usize + index, base + index as i64);
+                let (number, due) = (first + index as u32, base + index as i64);
                 match offset {
                     Some(offset) if *offset == due => {}
                     Some(offset) => verdict.add(
@@ -195,6 +218,7 @@ fn check_batch(author: u16, batch: &Batch, offsets: &[Option<i64>], log: &Read, 
                         format!("{place}: record {number} of {author}, acknowledged at {due}, is at {offset}"),
                     ),
                     None if due < log.start => verdict.trimmed_records += 1,
+                    None if is_superseded(number, due) => verdict.superseded_records += 1,
                     None => {
                         verdict.add(Fault::Lost, format!("{place}@{due}: record {number} of {author} was acknowledged"))
                     }
@@ -205,7 +229,7 @@ fn check_batch(author: u16, batch: &Batch, offsets: &[Option<i64>], log: &Read, 
             verdict.unanswered_records += there as u64;
             // Where the log start moved, it may have moved into this batch.
             let cut_by_trim = offsets.last().is_some_and(Option::is_some) && log.start > 0;
-            if there != 0 && there != count as usize && !cut_by_trim {
+            if there != 0 && there != count as usize && !cut_by_trim && !log.is_compacted {
                 verdict.add(Fault::Torn, format!("{place}: {there} of {count} records from {first} of {author}"));
             }
         }
@@ -223,6 +247,10 @@ mod tests {
     use crate::dice::Dice;
 
     const PLACES: u16 = 2;
+
+    fn key_of(id: RecordId) -> u64 {
+        u64::from(id.number % 3)
+    }
 
     /// A good history: two authors write to two places; some answers are lost, some batches refused.
     fn history(seed: u64) -> (Vec<Read>, Vec<Sent>) {
@@ -277,10 +305,10 @@ mod tests {
     fn catches(fault: Fault, spoil: impl Fn(&mut Dice, &mut Vec<Read>, &mut Vec<Sent>)) {
         for seed in 0..50 {
             let (mut logs, mut sent) = history(seed);
-            let untouched = check(&logs, &sent);
+            let untouched = check(&logs, &sent, key_of);
             assert!(untouched.findings.is_empty(), "seed {seed}: {:?}", untouched.findings);
             spoil(&mut Dice::new(seed), &mut logs, &mut sent);
-            let verdict = check(&logs, &sent);
+            let verdict = check(&logs, &sent, key_of);
             assert!(verdict.count(fault) > 0, "seed {seed}: {:?}", verdict.findings);
         }
     }
@@ -398,14 +426,42 @@ mod tests {
     }
 
     #[test]
+    fn of_a_compacted_log_all_but_the_last_record_of_a_key_may_go() {
+        for seed in 0..50 {
+            let (mut logs, sent) = history(seed);
+            logs[0].is_compacted = true;
+            let latest = latest_by_key(&logs[0], &key_of);
+            logs[0].records.retain(|seen| latest.values().any(|offset| *offset == seen.offset));
+            assert_eq!(logs[0].records.len(), 3);
+            let verdict = check(&logs, &sent, key_of);
+            assert!(verdict.findings.is_empty(), "seed {seed}: {:?}", verdict.findings);
+            assert!(verdict.superseded_records > 0);
+        }
+    }
+
+    #[test]
+    fn of_a_compacted_log_the_last_record_of_a_key_is_lost_if_it_went() {
+        for seed in 0..50 {
+            let (mut logs, sent) = history(seed);
+            logs[0].is_compacted = true;
+            // Nothing unanswered behind, which would be a later one of the key.
+            let end = acked(&sent, 0).into_iter().map(|(.., count, base)| base + i64::from(count)).max().unwrap();
+            logs[0].records.truncate(end as usize);
+            let last = logs[0].records.pop().unwrap();
+            let verdict = check(&logs, &sent, key_of);
+            assert_eq!(verdict.count(Fault::Lost), 1, "seed {seed}, {last:?}: {:?}", verdict.findings);
+        }
+    }
+
+    #[test]
     fn what_lies_before_the_log_start_is_not_missed() {
         let (mut logs, sent) = history(3);
-        let acked = check(&logs, &sent).acked_records;
+        let acked = check(&logs, &sent, key_of).acked_records;
         for log in &mut logs {
             log.start = log.end / 2;
             log.records.drain(..log.start as usize);
         }
-        let verdict = check(&logs, &sent);
+        let verdict = check(&logs, &sent, key_of);
         assert_eq!(verdict.count(Fault::Lost), 0, "{:?}", verdict.findings);
         assert_eq!(verdict.count(Fault::Torn), 0, "{:?}", verdict.findings);
         assert!(verdict.trimmed_records > 0 && verdict.acked_records == acked);

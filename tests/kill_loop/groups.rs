@@ -186,7 +186,7 @@ impl Member<'_> {
         let code = commit(self.stage, connection, &committer, &read)?;
         if code != 0 {
             self.refused("OffsetCommit", code);
-        } else if self.dice.chance(2) {
+        } else if self.dice.chance(8) {
             self.leave(connection)?;
         }
         self.stage.pause(Duration::from_millis(self.dice.below(20)));

@@ -9,7 +9,7 @@ use kafka_protocol::messages as m;
 use crate::check::{Fault, Read};
 use crate::client::{Connection, Lost, code, topic};
 use crate::dice::Dice;
-use crate::stage::{PLACES, Stage};
+use crate::stage::{COMPACTED, PLACES, Stage};
 
 /// What a fetch gave.
 pub enum Fetched {
@@ -75,23 +75,22 @@ pub fn fetch(
         stage.find(Fault::WentBack, story);
     }
     let records = answer.records.clone().unwrap_or_else(Bytes::new);
-    let seen = match stage.texts.read(place, from, &records) {
-        Ok(seen) => seen,
+    let (seen, next) = match stage.texts.read(place, from, &records) {
+        Ok(read) => read,
         Err(what) => {
             stage.find(Fault::Gap, format!("{place}: {what}"));
             return Ok(Fetched::NotYet);
         }
     };
-    let Some(last) = seen.last() else {
+    let Some(next) = next else {
         if from < floor.high_watermark {
             let story = format!("{place}: nothing at {from}, below the high watermark {}", floor.high_watermark);
             stage.find(Fault::Lost, story);
         }
         return Ok(Fetched::Nothing { high_watermark: answer.high_watermark });
     };
-    let next = last.offset + 1;
     if next > answer.high_watermark {
-        stage.find(Fault::Unexpected, format!("{place}: served {} above {} (I7)", last.offset, answer.high_watermark));
+        stage.find(Fault::Unexpected, format!("{place}: served up to {next} above {} (I7)", answer.high_watermark));
     }
     stage.witness(place, &seen);
     if let Some(read) = keep {
@@ -130,7 +129,7 @@ pub fn read_all(stage: &Stage, connection: &mut Connection, place: u16) -> Resul
     let start = list_offset(stage, connection, place, EARLIEST)?;
     let end = list_offset(stage, connection, place, LATEST)?;
     stage.judge_marks(place, stage.marks[usize::from(place)].floor(), start, end);
-    let mut read = Read { start, end, records: Vec::new() };
+    let mut read = Read { start, end, is_compacted: place == COMPACTED, records: Vec::new() };
     let mut from = start;
     while from < end {
         match fetch(stage, connection, place, from, 4 << 20, Some(&mut read))? {

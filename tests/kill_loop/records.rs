@@ -13,6 +13,7 @@ use milena::record::{self, Builder, Compression, Header, Record};
 use milena::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 
 use crate::dice::Dice;
+use crate::stage::COMPACTED;
 
 /// Which record: the `number`th of a producer for one of the [`PLACES`](crate::stage::PLACES).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,9 +71,17 @@ impl Texts {
         builder.build().into_bytes()
     }
 
-    /// Every record in a fetched range of batches, the first of which holds `from`. A refusal says what is wrong with the
-    /// batches themselves; a batch cut off at the end is Kafka's way of filling up a response and ends the list.
-    pub fn read(&self, place: u16, from: i64, records: &Bytes) -> Result<Vec<Seen>, String> {
+    /// What tells records of one key apart from others, in a log that is compacted.
+    pub fn key_of(&self, id: RecordId) -> u64 {
+        let key = self.text(id).key.unwrap_or_default();
+        key.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    /// Every record in a fetched range of batches, the first of which holds `from`, and the offset behind the last batch.
+    /// A refusal says what is wrong with the batches themselves; a batch cut off at the end is Kafka's way of filling up a
+    /// response and ends the list. Only compaction may leave offsets out.
+    pub fn read(&self, place: u16, from: i64, records: &Bytes) -> Result<(Vec<Seen>, Option<i64>), String> {
+        let may_miss = place == COMPACTED;
         let mut found = Vec::new();
         let mut rest = &records[..];
         let mut expected = None;
@@ -85,10 +94,10 @@ impl Texts {
             rest = behind;
             let (base, next) = (header.base_offset.0, header.next_offset().0);
             match expected {
-                None if !(base..next).contains(&from) => {
+                None if next <= from || (base > from && !may_miss) => {
                     return Err(format!("a fetch from {from} begins with the batch {base}..{next}"));
                 }
-                Some(expected) if base != expected => {
+                Some(expected) if base < expected || (base > expected && !may_miss) => {
                     return Err(format!("the batch behind offset {expected} begins at {base}"));
                 }
                 _ => expected = Some(next),
@@ -96,23 +105,23 @@ impl Texts {
             if !record::checksum_matches(batch) {
                 return Err(format!("the batch at {base} has a wrong checksum"));
             }
-            if i64::from(header.count) != next - base {
+            if i64::from(header.count) > next - base || (i64::from(header.count) < next - base && !may_miss) {
                 return Err(format!("the batch {base}..{next} has {} records", header.count));
             }
             let open = record::open(batch, &record::DecompressLimits::default()).map_err(|error| error.to_string())?;
-            for (offset, record) in (base..).zip(open.records()) {
+            let mut due = base;
+            for record in open.records() {
                 let record = record.map_err(|error| format!("the batch at {base}: {error}"))?;
-                if record.offset.0 != offset {
-                    return Err(format!(
-                        "the batch at {base} numbers a record {} instead of {offset}",
-                        record.offset.0
-                    ));
+                let offset = record.offset.0;
+                if offset < due || offset >= next || (offset > due && !may_miss) {
+                    return Err(format!("the batch {base}..{next} numbers a record {offset} where {due} is due"));
                 }
+                due = offset + 1;
                 found.push(self.see(place, &record));
             }
         }
         found.retain(|seen| seen.offset >= from);
-        Ok(found)
+        Ok((found, expected))
     }
 
     fn see(&self, place: u16, record: &Record<'_>) -> Seen {
@@ -133,7 +142,9 @@ impl Texts {
     fn text(&self, id: RecordId) -> Text {
         let name = u64::from(id.author) << 48 | u64::from(id.place) << 32 | u64::from(id.number);
         let mut dice = Dice::named(self.seed, name);
-        let key = dice.chance(70).then(|| dice.below(1000).to_be_bytes().to_vec());
+        // Compacted topics refuse a record without a key.
+        let (has_key, keys) = if id.place == COMPACTED { (true, 300) } else { (dice.chance(70), 1000) };
+        let key = has_key.then(|| dice.below(keys).to_be_bytes().to_vec());
         let header = dice.chance(10).then(|| dice.roll().to_be_bytes().to_vec());
         // Mostly small; one in two hundred fills a good part of a fetch.
         let len = if dice.below(200) == 0 { 20_000 + dice.below(40_000) } else { 10 + dice.below(600) };
@@ -183,11 +194,12 @@ mod tests {
     #[test]
     fn a_record_is_recognised_by_every_byte_of_it() {
         let bytes = batch_at(100, FIRST, 20);
-        let seen = TEXTS.read(1, 105, &Bytes::from(bytes.clone())).expect("a good batch");
+        let (seen, next) = TEXTS.read(1, 105, &Bytes::from(bytes.clone())).expect("a good batch");
+        assert_eq!(next, Some(120));
         assert_eq!(seen.len(), 15);
         assert_eq!(seen[0].offset, 105);
         assert_eq!(seen[0].id, Some(RecordId { number: 45, ..FIRST }));
-        let elsewhere = TEXTS.read(2, 105, &Bytes::from(bytes)).expect("a good batch");
+        let (elsewhere, _) = TEXTS.read(2, 105, &Bytes::from(bytes)).expect("a good batch");
         assert_eq!(elsewhere[0].id, None, "a record of another partition");
     }
 
@@ -198,7 +210,7 @@ mod tests {
         value[20] ^= 1;
         let mut builder = Builder::new();
         builder.push(Timestamp(text.timestamp), text.key.as_deref(), Some(&value), &[]);
-        let seen = TEXTS.read(1, 0, &builder.build().into_bytes()).expect("a batch in order");
+        let (seen, _) = TEXTS.read(1, 0, &builder.build().into_bytes()).expect("a batch in order");
         assert_eq!(seen[0].id, None);
     }
 
@@ -206,7 +218,8 @@ mod tests {
     fn a_gap_between_batches_and_a_flipped_bit_are_refused() {
         let mut gap = batch_at(0, FIRST, 2);
         gap.extend(batch_at(3, RecordId { number: 42, ..FIRST }, 2));
-        assert!(TEXTS.read(1, 0, &Bytes::from(gap)).is_err());
+        assert!(TEXTS.read(1, 0, &Bytes::from(gap.clone())).is_err());
+        assert!(TEXTS.read(COMPACTED, 0, &Bytes::from(gap)).is_ok(), "compaction leaves gaps");
         let mut flipped = batch_at(0, FIRST, 2);
         *flipped.last_mut().unwrap() ^= 4;
         assert!(TEXTS.read(1, 0, &Bytes::from(flipped)).is_err());

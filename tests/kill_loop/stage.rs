@@ -12,9 +12,13 @@ use crate::check::{Fault, Finding};
 use crate::client::{Connection, Lost};
 use crate::records::{Seen, Texts};
 
-/// The partitions written to. The last one loses its beginning to DeleteRecords.
-pub const PLACES: &[(&str, i32)] = &[("orders", 0), ("orders", 1), ("orders", 2), ("events", 0), ("trimmed", 0)];
+/// The partitions written to.
+pub const PLACES: &[(&str, i32)] =
+    &[("orders", 0), ("orders", 1), ("orders", 2), ("events", 0), ("trimmed", 0), ("latest", 0)];
+/// Loses its beginning to DeleteRecords.
 pub const TRIMMED: u16 = 4;
+/// Keeps the last record of every key.
+pub const COMPACTED: u16 = 5;
 
 /// More findings than this help nobody.
 const STORIES_KEPT: usize = 200;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use kafka_protocol::messages as m;
 
 use crate::check::Fault;
-use crate::client::{Connection, Lost, code, topic};
+use crate::client::{Connection, Lost, code, text, topic};
 use crate::dice::Dice;
-use crate::stage::{PLACES, Stage};
+use crate::stage::{COMPACTED, PLACES, Stage};
 
 /// How many names the worker plays with.
 const NAMES: usize = 12;
@@ -34,10 +34,16 @@ pub fn create_all(stage: &Stage) -> bool {
 }
 
 fn create(connection: &mut Connection, name: &str, partitions: i32) -> Result<i16, Lost> {
+    let is_compacted = name == PLACES[usize::from(COMPACTED)].0;
+    let policy = m::create_topics_request::CreatableTopicConfig::default()
+        .with_name(text("cleanup.policy"))
+        .with_value(Some(text("compact")));
+    let configs = if is_compacted { vec![policy] } else { Vec::new() };
     let wanted = m::create_topics_request::CreatableTopic::default()
         .with_name(topic(name))
         .with_num_partitions(partitions)
-        .with_replication_factor(1);
+        .with_replication_factor(1)
+        .with_configs(configs);
     let request = m::CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(20_000);
     Ok(connection.ask(5, &request)?.topics[0].error_code)
 }
