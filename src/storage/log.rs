@@ -142,7 +142,11 @@ pub struct FlushTicket {
     pub dirs: Vec<PathBuf>,
     pub end: Offset,
     dir: PathBuf,
+    /// How often names had changed, and the log been cut, when it began.
+    names_changed: u64,
     truncations: u64,
+    /// The end of the log.
+    place: Option<Place>,
 }
 
 impl FlushTicket {
@@ -245,7 +249,9 @@ pub struct Log {
     flushed: Offset,
     /// Files beside the log that the next flush has to take along, and directories that have new names.
     unflushed_files: Vec<Arc<dyn DiskFile>>,
-    unflushed_dirs: Vec<PathBuf>,
+    /// With the number of the change of names that made them dirty last.
+    unflushed_dirs: Vec<(PathBuf, u64)>,
+    names_changed: u64,
     /// How often the log was cut: a flush that began before a cut tells nothing about what came after it.
     truncations: u64,
     /// Why no more writes are taken (I17).
@@ -274,7 +280,8 @@ impl Log {
         let names = recovery::settle_leftovers(&*disk, &dir)?;
         let mut log = Log::empty(disk, dir, config, hint.log_start_offset, now);
         if is_new || names.is_empty() || !hint.flushed {
-            log.unflushed_dirs = vec![log.dir.clone(), checkpoint::parent_of(&log.dir)];
+            log.dirty_dir();
+            log.dirty(checkpoint::parent_of(&log.dir));
         }
         log.keep_metadata(topic_id)?;
         let stored_epochs = log.read_epochs()?;
@@ -324,6 +331,7 @@ impl Log {
             flushed: start,
             unflushed_files: Vec::new(),
             unflushed_dirs: Vec::new(),
+            names_changed: 0,
             truncations: 0,
             failed: None,
             places: RefCell::default(),
@@ -507,10 +515,12 @@ impl Log {
     /// At most `segment.jitter.ms`, another for each partition and segment, the same at every call.
     fn jitter(&self, base_offset: Offset) -> u64 {
         let max = self.config.segment_jitter_ms.min(self.config.segment_ms);
+        if max == 0 {
+            return 0;
+        }
         let seed = self.name.bytes().chain(base_offset.0.to_be_bytes());
-        let hash =
-            seed.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        if max == 0 { 0 } else { hash % max }
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        seed.fold(0xcbf2_9ce4_8422_2325, mix) % max
     }
 
     /// Closes the active segment and begins another. If that fails the active one goes on.
@@ -531,16 +541,22 @@ impl Log {
         self.dirty_dir();
         self.let_go_of_files();
         if self.segments.len() > 1 {
-            self.note_segments()?;
+            self.note_segments(self.segments.len() - 1)?;
             self.take_snapshot()?;
         }
         Ok(())
     }
 
+    /// Names in the directory have changed.
     fn dirty_dir(&mut self) {
-        if !self.unflushed_dirs.contains(&self.dir) {
-            self.unflushed_dirs.push(self.dir.clone());
-        }
+        let dir = self.dir.clone();
+        self.dirty(dir);
+    }
+
+    fn dirty(&mut self, dir: PathBuf) {
+        self.names_changed += 1;
+        self.unflushed_dirs.retain(|(known, _)| *known != dir);
+        self.unflushed_dirs.push((dir, self.names_changed));
     }
 
     // ---- read --------------------------------------------------------------------------------------------------------
@@ -574,7 +590,10 @@ impl Log {
             }
             let budget = max_bytes.max(first.size()) as u64;
             let next = self.end_of(index);
-            let (end, next_offset) = segment.run_end(&*self.disk, (start, &first), budget, limit, next)?;
+            let (end, next_offset) = match self.known_place(segment, limit) {
+                Some(end) if end - start <= budget => (end, limit),
+                _ => segment.run_end(&*self.disk, (start, &first), budget, limit, next)?,
+            };
             self.remember(Place { segment: segment.base_offset, offset: next_offset, position: end });
             let range = FileRange { file: segment.file(&*self.disk)?, position: start, len: (end - start) as usize };
             return Ok(Fetched { range: Some(range), next_offset });
@@ -709,13 +728,20 @@ impl Log {
                 return None;
             }
         };
-        files.append(&mut self.unflushed_files);
+        // They stay in the list until they are flushed: another flush that ends sooner must have taken them along.
+        files.extend(self.unflushed_files.iter().cloned());
         Some(FlushTicket {
             files,
-            dirs: std::mem::take(&mut self.unflushed_dirs),
+            dirs: self.unflushed_dirs.iter().map(|(dir, _)| dir.clone()).collect(),
             end: self.log_end,
             dir: self.dir.clone(),
+            names_changed: self.names_changed,
             truncations: self.truncations,
+            place: self.segments.last().map(|active| Place {
+                segment: active.base_offset,
+                offset: self.log_end,
+                position: active.size,
+            }),
         })
     }
 
@@ -726,8 +752,14 @@ impl Log {
             Err(error) => self.fail(&error),
             Ok(()) if self.failed.is_none() && ticket.truncations == self.truncations => {
                 self.flushed = self.flushed.max(ticket.end);
+                let is_flushed =
+                    |file: &Arc<dyn DiskFile>| ticket.files.iter().any(|flushed| Arc::ptr_eq(flushed, file));
+                self.unflushed_files.retain(|file| !is_flushed(file));
+                self.unflushed_dirs.retain(|(_, changed)| *changed > ticket.names_changed);
                 self.producers.committed_to(self.flushed);
                 self.let_go_of_files();
+                // Where readers that wait for the flush will begin and end.
+                ticket.place.into_iter().for_each(|place| self.remember(place));
             }
             Ok(()) => {}
         }
@@ -763,7 +795,7 @@ impl Log {
     fn note_progress(&mut self, with_snapshot: bool) -> Result<(), Error> {
         if let Some(active) = self.segments.last_mut() {
             self.unflushed_files.extend(active.finish(&*self.disk, self.log_end, false)?);
-            self.note_segments()?;
+            self.note_segments(self.segments.len())?;
         }
         if with_snapshot { self.take_snapshot() } else { Ok(()) }
     }
@@ -936,7 +968,7 @@ impl Log {
         self.size -= old.iter().map(|segment| segment.size).sum::<u64>();
         self.places.borrow_mut().clear();
         // Without its line the new segment's indexes are made again after the next start.
-        let _ = self.note_segments();
+        let _ = self.note_segments(self.segments.len() - 1);
         Ok(old)
     }
 
@@ -1005,15 +1037,17 @@ impl Log {
     /// Leaves closed segments that recovery read as a roll leaves them.
     fn finish_recovered(&mut self) -> Result<(), Error> {
         let closed = self.segments.len().saturating_sub(1);
+        let mut any = false;
         for index in 0..closed {
             let end = self.end_of(index);
             let segment = &mut self.segments[index];
             if segment.has_loaded_indexes() && segment.facts().is_none() {
                 self.unflushed_files.extend(segment.finish(&*self.disk, end, true)?);
                 segment.release();
+                any = true;
             }
         }
-        self.note_segments()
+        if any { self.note_segments(closed) } else { Ok(()) }
     }
 
     /// Makes the active segment of a log that was just opened or cut ready for appends.
@@ -1036,10 +1070,10 @@ impl Log {
         Ok(())
     }
 
-    /// Notes what is in the files of finished segments; the next flush takes it along.
-    fn note_segments(&mut self) -> Result<(), Error> {
+    /// Notes what is in the files of the first `count` segments, as far as they are finished; the next flush takes it along.
+    fn note_segments(&mut self, count: usize) -> Result<(), Error> {
         let known = |segment: &Segment| Some((segment.base_offset, segment.facts().filter(|facts| facts.size > 0)?));
-        let mut news: SegmentList = self.segments.iter().filter_map(known).collect();
+        let mut news: SegmentList = self.segments[..count].iter().filter_map(known).collect();
         news.retain(|base, facts| self.listed.get(base) != Some(facts));
         if news.is_empty() {
             return Ok(());
@@ -1106,8 +1140,11 @@ impl Log {
     }
 
     fn note_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), Error> {
+        if self.epochs.latest() == Some(epoch) {
+            return Ok(());
+        }
         let before = self.epochs.clone();
-        if self.epochs.latest() != Some(epoch) && self.epochs.assign(epoch, self.log_end) {
+        if self.epochs.assign(epoch, self.log_end) {
             // If the file cannot be written the batch must not be either: below the recovery point nobody would find out.
             self.write_epochs().inspect_err(|_| self.epochs = before)?;
         }

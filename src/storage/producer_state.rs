@@ -167,7 +167,10 @@ impl Producers {
         partition: &str,
     ) -> Result<Verdict, (ErrorCode, String)> {
         let id = header.producer_id;
-        let Some(producer) = self.by_id.get(&id).filter(|_| id.is_some()) else { return Ok(Verdict::Append) };
+        if !id.is_some() {
+            return Ok(Verdict::Append);
+        }
+        let Some(producer) = self.by_id.get(&id) else { return Ok(Verdict::Append) };
         if origin == Origin::Client
             && let Some(batch) = producer.duplicate_of(header)
         {

@@ -628,3 +628,28 @@ fn i18_a_full_disk_refuses_batches_whole_and_takes_them_again_when_there_is_room
         assert_eq!(start(&copy).unwrap().log.log_end_offset(), end.next());
     }
 }
+
+#[test]
+fn i17_a_flush_that_ends_before_an_earlier_one_has_taken_its_files_along() {
+    let disk = SimDisk::new();
+    let mut process = start(&disk).unwrap();
+    let mut seed = Seed::new(1);
+    let mut story = Story::default();
+    let log = &mut process.log;
+    (0..12).for_each(|_| story.append(&disk, log, &mut seed));
+    let first = log.begin_flush().unwrap();
+    story.append(&disk, log, &mut seed);
+    let second = log.begin_flush().unwrap();
+    let has = |file| second.files.iter().any(|other| Arc::ptr_eq(other, file));
+    assert!(first.files.iter().all(has) && first.dirs.iter().all(|dir| second.dirs.contains(dir)));
+    let end = second.end;
+    let disk_handle: Arc<dyn Disk> = Arc::new(disk.clone());
+    let result = second.sync(&*disk_handle);
+    assert_eq!(log.end_flush(second, result), end);
+    log.end_flush(first, Err(Error::flush(&partition_dir(), std::io::Error::other("late"))));
+    assert!(log.failure().is_some(), "and the earlier one may still fail for good");
+    let ops = disk.ops();
+    let mut crashes = Crashes::new(Image::default(), &ops);
+    while crashes.advance() {}
+    check(&story, &crashes.image(&Cut::LoseAll), ops.len(), false, true);
+}

@@ -355,3 +355,29 @@ fn nothing_is_written_before_the_first_append_but_the_topic_id() {
     let bench = Bench::new(LogConfig::default());
     assert_eq!(bench.disk.list(&bench.dir).unwrap(), ["partition.metadata"]);
 }
+
+#[test]
+fn i115_a_start_after_a_kill_flushes_nothing_log_by_log() {
+    use crate::testing::disk::SimDisk;
+    // Ten thousand of them would take a minute; the data directory was flushed as a whole before.
+    for config in [LogConfig::default(), small()] {
+        let sim = SimDisk::new();
+        let disk: std::sync::Arc<dyn crate::storage::disk::Disk> = std::sync::Arc::new(sim.clone());
+        let mut bench = Bench::on(disk, Path::new("/data/orders-0").to_path_buf(), config);
+        for index in 0..30 {
+            bench.put(produced(1, 0, index, 1));
+        }
+        bench.log.flush().unwrap();
+        bench.put(produced(1, 0, 30, 1));
+        let before = sim.sync_count();
+        let hint = crate::storage::log::OpenHint {
+            clean: false,
+            recovery_point: Offset(30),
+            log_start_offset: Offset(0),
+            flushed: true,
+        };
+        bench.reopen(hint).unwrap();
+        assert_eq!((bench.end(), sim.sync_count() - before), (31, 0));
+        assert!(bench.log.begin_flush().is_none());
+    }
+}
