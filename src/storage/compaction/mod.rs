@@ -9,9 +9,9 @@
 //! written to `.cleaned` and swapped in, from the oldest on; so a crash or an error between two groups leaves a log from
 //! which older records are gone and newer ones not yet, which is a log that was cleaned a little less.
 //!
-//! Appends and reads go on meanwhile: the log's lock is held to look up what there is and to change the list of segments,
-//! never while bytes are read, written or flushed. What happens to a batch is in `filter.rs`, how the files change places
-//! in `swap.rs`, which part of a log is cleaned in `plan.rs`.
+//! Appends and reads go on meanwhile: the log's lock is held to look up what there is and to change the list of segments and
+//! its small checkpoint, never while a segment is read, written or flushed. What happens to a batch is in `filter.rs`, how
+//! the files change places in `swap.rs`, which part of a log is cleaned in `plan.rs`.
 
 mod filter;
 mod key_map;
