@@ -499,3 +499,62 @@ impl Producer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Builder;
+
+    fn header(id: i64, offset: i64, transactional: bool) -> Header {
+        let builder =
+            Builder::new().producer(ProducerId(id), ProducerEpoch(0), Sequence(0)).transactional(transactional);
+        let mut builder = builder.base_offset(Offset(offset));
+        builder.push(Timestamp(5), None, None, &[]);
+        *builder.build().header()
+    }
+
+    #[test]
+    fn i37_remembered_producers_are_bounded_and_none_goes_during_its_transaction() {
+        let mut producers = Producers { limit: 32, ..Producers::default() };
+        for id in 0..1_000 {
+            producers.apply(&header(id, id, id < 5), None, Monotonic(0));
+            assert!(producers.len() <= 32);
+        }
+        let left: Vec<i64> = producers.summaries().iter().map(|summary| summary.producer_id.0).collect();
+        assert_eq!(left[..5], [0, 1, 2, 3, 4], "open transactions stay");
+        assert!(left[5..].iter().all(|id| *id > 960), "of the others, those that wrote last: {left:?}");
+    }
+
+    #[test]
+    fn i37_open_transactions_alone_may_exceed_the_bound() {
+        let mut producers = Producers { limit: 8, ..Producers::default() };
+        for id in 0..20 {
+            producers.apply(&header(id, id, true), None, Monotonic(0));
+        }
+        assert_eq!((producers.len(), producers.last_stable_offset(Offset(20))), (20, Offset(0)));
+    }
+
+    #[test]
+    fn i33_a_snapshot_reads_back_whole_or_not_at_all() {
+        let mut producers = Producers::default();
+        for round in 0..7 {
+            for id in 0..3 {
+                let mut header = header(id, round * 3 + id, id == 2);
+                header.base_sequence = Sequence(round as i32);
+                producers.apply(&header, None, Monotonic(0));
+            }
+        }
+        let content = producers.encode();
+        let again = Producers::decode(&content, Monotonic(0)).unwrap();
+        assert_eq!((again.summaries(), again.encode()), (producers.summaries(), content.clone()));
+        assert_eq!(again.by_id[&ProducerId(0)].batches.len(), 5, "all five batches of each");
+        for cut in 0..content.len() {
+            assert!(Producers::decode(&content[..cut], Monotonic(0)).is_none(), "cut at {cut}");
+        }
+        for at in 0..content.len() {
+            let mut damaged = content.clone();
+            damaged[at] ^= 0x10;
+            assert!(Producers::decode(&damaged, Monotonic(0)).is_none(), "flipped at {at}");
+        }
+    }
+}

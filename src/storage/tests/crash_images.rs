@@ -653,3 +653,53 @@ fn i17_a_flush_that_ends_before_an_earlier_one_has_taken_its_files_along() {
     while crashes.advance() {}
     check(&story, &crashes.image(&Cut::LoseAll), ops.len(), false, true);
 }
+
+/// Does everything one can ask of a log; errors are answers, panics are not.
+fn ask_everything(disk: &SimDisk) {
+    let Ok(mut process) = start(disk) else { return };
+    let log = &mut process.log;
+    let (start_offset, end) = (log.log_start_offset(), log.log_end_offset());
+    let mut at = start_offset;
+    for _ in 0..200 {
+        match log.read(at, end, 300, true) {
+            Ok(fetched) if fetched.range.is_some() && fetched.next_offset > at => at = fetched.next_offset,
+            _ => break,
+        }
+    }
+    let _ = log.aborted_transactions(start_offset, end);
+    let _ = log.max_timestamp(end);
+    let _ = log.segments();
+    for time in TIMES {
+        let _ = log.offset_for_timestamp(Timestamp(time), end);
+    }
+    let _ = log.append(&mut values(&["more"]), LeaderEpoch(9), now(), Origin::Client);
+    let _ = log.delete_records_before(end.plus(-1));
+    let _ = log.delete_segments(end.plus(-1));
+    let _ = log.truncate_to(Offset(end.0 / 2), now());
+    let _ = log.close();
+}
+
+#[test]
+fn i114_no_bytes_in_any_file_make_a_log_panic() {
+    let mut seed = Seed::from_env(23);
+    let (disk, _) = story(&mut seed);
+    let whole = disk.image();
+    let paths: Vec<PathBuf> = whole.files().map(|(path, _)| path.to_path_buf()).collect();
+    for _ in 0..3_000 {
+        let mut image = whole.clone();
+        for _ in 0..=seed.below(3) {
+            let path = &paths[seed.below(paths.len() as u64) as usize];
+            let mut content = image.get(path).unwrap_or_default().to_vec();
+            let at = seed.below(content.len() as u64 + 1) as usize;
+            match seed.below(5) {
+                0 => content.truncate(at),
+                1 => content.extend((0..seed.below(100)).map(|_| seed.roll() as u8).collect::<Vec<u8>>()),
+                2 => content[at..].iter_mut().take(8).for_each(|byte| *byte = 0xff),
+                3 => content[at..].iter_mut().take(4).for_each(|byte| *byte = 0),
+                _ => content[at..].iter_mut().take(1).for_each(|byte| *byte ^= 1 << seed.below(8)),
+            }
+            image.set(path, Some(content));
+        }
+        ask_everything(&SimDisk::from_image(image));
+    }
+}
