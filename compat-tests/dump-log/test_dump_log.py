@@ -199,7 +199,7 @@ def batches(path, lines, clean):
 # -- a directory ----------------------------------------------------------------------------------------------------
 
 KNOWN = re.compile(r"\d{20}\.(log|index|timeindex|txnindex|snapshot)(\.deleted)?|\d{20}-\d{10}\.checkpoint"
-                   r"|leader-epoch-checkpoint|partition\.metadata|quorum-state")
+                   r"|leader-epoch-checkpoint|segment-checkpoint|partition\.metadata|quorum-state")
 KNOWN_ABOVE = re.compile(r"meta\.properties|bootstrap\.checkpoint|\.lock|\.kafka_cleanshutdown"
                          r"|(recovery-point|log-start|replication|cleaner)-offset-checkpoint")
 FLAGS = {"__consumer_offsets": "--offsets-decoder", "__transaction_state": "--transaction-log-decoder",
