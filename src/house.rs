@@ -52,6 +52,7 @@ impl House {
         let advertised = advertised(&settings.net.listeners, &bound);
         let limits = limits(&settings);
         let broker = tasks::blocking(move || Broker::open(settings, disk, clock)).await?;
+        broker.employ();
         broker.start(advertised).await?;
         let (shutdown, stopping) = watch::channel(false);
         let front = Arc::new(Front { broker: broker.clone() });

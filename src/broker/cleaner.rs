@@ -84,11 +84,17 @@ impl Cleaner {
     pub fn run(&self, broker: &Arc<Broker>) {
         while !self.is_stopped() {
             let settings = broker.partitions.cleaner_settings();
-            match self.filthiest(broker) {
-                Some(job) => self.clean(broker, &job, &settings),
-                None => self.pause(Duration::from_millis(settings.backoff_ms.max(MIN_BACKOFF_MS))),
+            if !self.step(broker, &settings) {
+                self.pause(Duration::from_millis(settings.backoff_ms.max(MIN_BACKOFF_MS)));
             }
         }
+    }
+
+    /// Cleans one log, if there is one worth it.
+    pub(super) fn step(&self, broker: &Broker, settings: &CleanerSettings) -> bool {
+        let Some(job) = self.filthiest(broker) else { return false };
+        self.clean(broker, &job, settings);
+        true
     }
 
     fn pause(&self, time: Duration) {

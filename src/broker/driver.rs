@@ -216,6 +216,8 @@ impl<M: Published + 'static> Driver<M> {
                 Some(deadline) => {
                     let wait = Duration::from_millis(deadline.ms_since(self.clock.now().mono));
                     tokio::select! {
+                        // Chance must not decide: a simulation is repeated from its seed (I116).
+                        biased;
                         () = tokio::time::sleep(wait) => self.tick(),
                         () = self.rearm.notified() => {}
                     }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use crate::metrics::Metrics;
 use crate::storage;
 use crate::storage::disk::Disk;
+use crate::storage::log::FlushTicket;
 
 use super::partition::Partition;
 
@@ -72,6 +73,12 @@ impl Flusher {
         (std::mem::take(&mut queue.dirty), queue.stop)
     }
 
+    /// What is to be flushed now, without waiting for any.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn take_dirty(&self) -> Vec<Arc<Partition>> {
+        std::mem::take(&mut self.lock().dirty)
+    }
+
     /// Flushes these partitions and tells each.
     pub fn round(&self, dirty: &[Arc<Partition>]) {
         if dirty.is_empty() {
@@ -79,10 +86,20 @@ impl Flusher {
         }
         self.metrics.flushes.add(1);
         let tickets: Vec<_> = dirty.iter().filter_map(|p| p.begin_flush().map(|ticket| (p, ticket))).collect();
+        for (partition, ticket, result) in self.sync(tickets) {
+            partition.end_flush(ticket, result);
+        }
+    }
+
+    /// Carries out what was begun; says of each how it went.
+    pub(super) fn sync<P>(
+        &self,
+        tickets: Vec<(P, FlushTicket)>,
+    ) -> impl Iterator<Item = (P, FlushTicket, Result<(), storage::Error>)> {
         let file_count: usize = tickets.iter().map(|(_, ticket)| ticket.files.len()).sum();
         self.metrics.flushed_files.add(file_count as u64);
         let together = (file_count >= MANY_FILES).then(|| self.disk.sync_all_under(&self.root));
-        for (partition, ticket) in tickets {
+        tickets.into_iter().map(move |(partition, ticket)| {
             let result = match &together {
                 Some(Ok(())) => Ok(()),
                 Some(Err(error)) => {
@@ -93,8 +110,8 @@ impl Flusher {
             if result.is_err() {
                 self.metrics.flush_failures.add(1);
             }
-            partition.end_flush(ticket, result);
-        }
+            (partition, ticket, result)
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -48,6 +48,12 @@ impl Chores {
         (!state.stop || !removals.is_empty()).then_some(removals)
     }
 
+    /// What to remove now, without waiting for any.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn take(&self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.lock().removals)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -73,35 +79,56 @@ impl Every {
     }
 }
 
-/// The thread's work, until it is told to stop.
-pub fn run(broker: &Arc<Broker>) {
-    let settings = &broker.settings;
-    let start = broker.clock.now().mono;
-    let mut checkpoint = Every::new(settings.storage.flush_offset_checkpoint_interval_ms, start);
-    let mut retention = Every::new(settings.storage.retention_check_interval_ms, start);
-    let mut producers = Every::new(settings.transactions.producer_id_check_interval_ms, start);
-    let mut snapshot = Every::new(1_000, start);
-    while let Some(removals) = broker.chores.next() {
+/// What is done every so often, and when next.
+pub struct Rounds {
+    checkpoint: Every,
+    retention: Every,
+    producers: Every,
+    snapshot: Every,
+}
+
+impl Rounds {
+    pub fn new(broker: &Broker) -> Self {
+        let settings = &broker.settings;
+        let start = broker.clock.now().mono;
+        Rounds {
+            checkpoint: Every::new(settings.storage.flush_offset_checkpoint_interval_ms, start),
+            retention: Every::new(settings.storage.retention_check_interval_ms, start),
+            producers: Every::new(settings.transactions.producer_id_check_interval_ms, start),
+            snapshot: Every::new(1_000, start),
+        }
+    }
+
+    /// Removes the files of these partitions, then does what is due.
+    pub(super) fn step(&mut self, broker: &Broker, removals: Vec<TopicPartition>) {
         for partition in removals {
             if let Err(error) = broker.log_dir.remove_partition(&partition) {
                 tracing::error!(%partition, %error, "cannot remove the files of a deleted partition");
             }
         }
         let now = broker.clock.now();
-        if checkpoint.is_due(now.mono) {
+        if self.checkpoint.is_due(now.mono) {
             broker.checkpoint();
         }
-        if retention.is_due(now.mono) {
+        if self.retention.is_due(now.mono) {
             broker.apply_retention();
         }
-        if producers.is_due(now.mono) {
-            let expiration_ms = settings.transactions.producer_id_expiration_ms;
+        if self.producers.is_due(now.mono) {
+            let expiration_ms = broker.settings.transactions.producer_id_expiration_ms;
             for partition in broker.partitions.all() {
                 partition.tend(|log| log.expire_producers(now, expiration_ms));
             }
         }
-        if snapshot.is_due(now.mono) {
+        if self.snapshot.is_due(now.mono) {
             broker.snapshot_metadata();
         }
+    }
+}
+
+/// The thread's work, until it is told to stop.
+pub fn run(broker: &Arc<Broker>) {
+    let mut rounds = Rounds::new(broker);
+    while let Some(removals) = broker.chores.next() {
+        rounds.step(broker, removals);
     }
 }

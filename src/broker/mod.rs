@@ -2,7 +2,8 @@
 //! Kafka.
 //!
 //! Start: directory locked → metadata replayed → partitions opened and recovered → coordinators loaded. The sockets are bound
-//! before any of it, so that a taken port changes nothing, and answered after all of it.
+//! before any of it, so that a taken port changes nothing, and answered after all of it. [`Broker::employ`] starts the threads
+//! that work on their own; everything they do is also there as single steps.
 
 mod cleaner;
 pub mod controller;
@@ -14,6 +15,8 @@ pub mod metadata_log;
 pub mod partition;
 pub mod partitions;
 pub mod record_log;
+#[cfg(any(test, feature = "testing"))]
+pub mod steps;
 pub mod tasks;
 pub mod waiters;
 
@@ -118,10 +121,6 @@ impl Broker {
             metrics: metrics.clone(),
             durable: settings.storage.durability == Durability::Flush,
         });
-        let mut threads = vec![tasks::thread("milena-flush", {
-            let flusher = flusher.clone();
-            move || flusher.run()
-        })];
         let mut found = scan(&log_dir)?;
         let metadata_log = open_metadata_log(&shop, &mut found, settings.controller.snapshot_after_bytes)?;
         let partitions = Arc::new(Partitions::new(shop, settings.clone()));
@@ -154,7 +153,7 @@ impl Broker {
             log_dir.set_aside(&stray)?;
         }
         metadata_log.listen(controller.driver());
-        let broker = Arc::new(Broker {
+        Ok(Arc::new(Broker {
             node_id: settings.node_id,
             groups: GroupCoordinators::new(group_config(&settings)),
             fetch_sessions: Mutex::new(FetchSessions::new(settings.fetch.max_sessions)),
@@ -174,19 +173,26 @@ impl Broker {
             advertised: OnceLock::new(),
             threads: Mutex::default(),
             deleted_topics: Mutex::new(Some(deleted_topics_seen)),
-        });
+        }))
+    }
+
+    /// Starts the threads: what blocks on the disk for long has its own. A simulation takes their steps itself.
+    pub fn employ(self: &Arc<Self>) {
+        let mut threads = vec![tasks::thread("milena-flush", {
+            let flusher = self.flusher.clone();
+            move || flusher.run()
+        })];
         threads.push(tasks::thread("milena-housekeeping", {
-            let broker = broker.clone();
+            let broker = self.clone();
             move || housekeeping::run(&broker)
         }));
-        if broker.settings.storage.cleaner.enable {
-            threads.extend((0..broker.settings.storage.cleaner.threads.max(1)).map(|_| {
-                let broker = broker.clone();
+        if self.settings.storage.cleaner.enable {
+            threads.extend((0..self.settings.storage.cleaner.threads.max(1)).map(|_| {
+                let broker = self.clone();
                 tasks::thread("milena-cleaner", move || broker.cleaner.clone().run(&broker))
             }));
         }
-        broker.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(threads);
-        Ok(broker)
+        self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(threads);
     }
 
     /// Registers the broker under the addresses clients are told, and loads the coordinators.

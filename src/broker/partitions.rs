@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
+use indexmap::IndexMap;
 
 use crate::config::{self, CleanerSettings, LogConfig, Settings};
 use crate::state::metadata::{ConfigResource, Image, Topic};
@@ -22,8 +23,9 @@ pub struct Partitions {
     defaults: ArcSwap<LogConfig>,
     /// How logs are cleaned; likewise.
     cleaner: ArcSwap<CleanerSettings>,
-    /// What is led here, by name. A topic is replaced whole when its number of partitions grows.
-    topics: RwLock<HashMap<TopicName, Arc<LocalTopic>>>,
+    /// What is led here, by name, in the order in which it came. A topic is replaced whole when its number of partitions
+    /// grows.
+    topics: RwLock<IndexMap<TopicName, Arc<LocalTopic>>>,
 }
 
 /// The partitions of one topic.
@@ -71,7 +73,7 @@ impl Partitions {
         found.cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
     }
 
-    /// Every partition, in no particular order.
+    /// Every partition, in an order that follows from what was done and not from hashes (I116).
     pub fn all(&self) -> Vec<Arc<Partition>> {
         let topics = self.topics.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         topics.values().flat_map(|topic| topic.partitions.iter().cloned()).collect()
@@ -172,7 +174,7 @@ impl Partitions {
     }
 
     fn remove(&self, name: &TopicName) -> Vec<TopicPartition> {
-        let local = self.topics.write().unwrap_or_else(|p| p.into_inner()).remove(name);
+        let local = self.topics.write().unwrap_or_else(|p| p.into_inner()).swap_remove(name);
         let partitions = local.map(|local| local.partitions.clone()).unwrap_or_default();
         partitions.iter().filter(|partition| partition.delete()).map(|partition| partition.name.clone()).collect()
     }

@@ -2,11 +2,16 @@
 //!
 //! A panic in a connection ends that connection, is counted and logged with its address (I114). A panic in a task of the
 //! broker itself ends the process: a restart is a tested path, a broker that lacks one of its organs is not.
+//!
+//! On a runtime of one thread, as a simulation has, work that blocks runs where it is: nothing else decides the order in
+//! which things happen.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::metrics::Metrics;
 use crate::net::Spawn;
@@ -39,6 +44,7 @@ pub fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> std::
 /// Runs the same work on several threads and waits for all of them.
 #[allow(clippy::disallowed_methods)]
 pub fn scoped(threads: usize, work: &(dyn Fn() + Sync)) {
+    let threads = if is_alone() { 1 } else { threads };
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(work);
@@ -50,11 +56,19 @@ pub fn scoped(threads: usize, work: &(dyn Fn() + Sync)) {
 /// Runs blocking work away from the tasks that serve connections.
 #[allow(clippy::disallowed_methods)]
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    if is_alone() {
+        return work();
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => unreachable!("blocking work is never cancelled"),
     }
+}
+
+/// Is this the only thread of its runtime?
+fn is_alone() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread)
 }
 
 /// How connections are started.

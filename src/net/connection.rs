@@ -12,14 +12,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use crate::file::FileRange;
 
 use super::frame::FrameReader;
+use super::stream::Stream;
 use super::{Answer, BoxFuture, Piece, Reaction, Service};
 
 /// What one connection may use.
@@ -52,8 +51,8 @@ const GATHER_BYTES: usize = 64 * 1024;
 pub const COPY_BYTES: usize = 64 * 1024;
 
 /// Runs a connection to its end.
-pub async fn run<S: Service>(
-    stream: &TcpStream,
+pub async fn run<S: Service, T: Stream>(
+    stream: &T,
     service: &S,
     session: &mut S::Session,
     limits: &ConnectionLimits,
@@ -84,7 +83,7 @@ pub async fn run<S: Service>(
                 if let Err(error) = ready {
                     return End::Socket(error);
                 }
-                match stream.try_read_buf(frames.room()) {
+                match stream.try_read(frames.room()) {
                     Ok(0) if waiting.is_empty() => return End::PeerClosed,
                     // The peer has finished sending but may still read: what is under way is answered first.
                     Ok(0) if waiting.iter().any(|w| matches!(w, Waiting::Later(_))) => return End::PeerClosed,
@@ -212,13 +211,15 @@ impl Outgoing {
 }
 
 /// Writes all pieces, under the frame deadline per progress made.
-async fn flush(stream: &TcpStream, out: &mut Outgoing, limits: &ConnectionLimits) -> Result<(), End> {
+async fn flush<T: Stream>(stream: &T, out: &mut Outgoing, limits: &ConnectionLimits) -> Result<(), End> {
     while let Some(piece) = out.pieces.front() {
         match piece {
-            Piece::File(range) if range.len > COPY_BYTES && range.file.fd().is_some() => {
+            Piece::File(range) if is_spliced(stream, range) => {
                 let range = range.clone();
                 out.pieces.pop_front();
-                super::splice::send(stream, range, limits.frame_timeout).await?;
+                if let Some(socket) = stream.socket() {
+                    super::splice::send(socket, range, limits.frame_timeout).await?;
+                }
             }
             _ => write_gathered(stream, &mut out.pieces, limits).await?,
         }
@@ -226,9 +227,14 @@ async fn flush(stream: &TcpStream, out: &mut Outgoing, limits: &ConnectionLimits
     Ok(())
 }
 
+/// Does this range go from file to socket by itself? Else it is read and written.
+fn is_spliced<T: Stream>(stream: &T, range: &FileRange) -> bool {
+    range.len > COPY_BYTES && range.file.fd().is_some() && stream.socket().is_some()
+}
+
 /// Writes the run of small pieces at the front in as few calls as it takes.
-async fn write_gathered(
-    stream: &TcpStream,
+async fn write_gathered<T: Stream>(
+    stream: &T,
     pieces: &mut VecDeque<Piece>,
     limits: &ConnectionLimits,
 ) -> Result<(), End> {
@@ -237,8 +243,8 @@ async fn write_gathered(
     while let Some(piece) = pieces.front() {
         let copied = match piece {
             Piece::Bytes(bytes) => bytes.clone(),
-            Piece::File(range) if range.len <= COPY_BYTES || range.file.fd().is_none() => read_range(range)?,
-            Piece::File(_) => break,
+            Piece::File(range) if is_spliced(stream, range) => break,
+            Piece::File(range) => read_range(range)?,
         };
         total += copied.len();
         gathered.push(copied);
@@ -254,7 +260,7 @@ fn read_range(range: &FileRange) -> Result<Bytes, End> {
     range.read().map(Bytes::from).map_err(|error| End::Refused(format!("reading the log for an answer: {error}")))
 }
 
-async fn write_all(stream: &TcpStream, mut gathered: Vec<Bytes>, patience: Duration) -> Result<(), End> {
+async fn write_all<T: Stream>(stream: &T, mut gathered: Vec<Bytes>, patience: Duration) -> Result<(), End> {
     let mut first = 0;
     while first < gathered.len() {
         let slices: Vec<io::IoSlice<'_>> = gathered[first..].iter().map(|bytes| io::IoSlice::new(bytes)).collect();
@@ -277,9 +283,9 @@ async fn write_all(stream: &TcpStream, mut gathered: Vec<Bytes>, patience: Durat
 }
 
 /// Waits until the peer takes more; a peer that takes nothing for `patience` is let go (S8).
-pub(super) async fn writable(stream: &TcpStream, patience: Duration) -> Result<(), End> {
-    match tokio::time::timeout(patience, stream.ready(Interest::WRITABLE)).await {
-        Ok(Ok(_)) => Ok(()),
+pub(super) async fn writable<T: Stream>(stream: &T, patience: Duration) -> Result<(), End> {
+    match tokio::time::timeout(patience, stream.writable()).await {
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(End::Socket(error)),
         Err(_) => Err(End::Refused("the peer took nothing of its answer in time".into())),
     }

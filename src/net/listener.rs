@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
 use super::connection::{ConnectionLimits, End, run, stopped};
+use super::stream::Stream;
 use super::{ConnectionId, Peer, Service, Spawn};
 
 /// What all listeners together may use.
@@ -93,7 +94,8 @@ impl<S: Service> Door<S> {
         }
     }
 
-    fn admit(self: Arc<Self>, stream: TcpStream, address: SocketAddr, listener: usize) {
+    /// Serves a connection that has come, if there is room for one more.
+    pub fn admit<T: Stream>(self: Arc<Self>, stream: T, address: SocketAddr, listener: usize) {
         if !self.enter(address.ip()) {
             self.metrics.connections_refused.add(1);
             return;
@@ -103,11 +105,11 @@ impl<S: Service> Door<S> {
         spawn(Box::pin(self.attend(stream, peer)));
     }
 
-    async fn attend(self: Arc<Self>, stream: TcpStream, peer: Peer) {
+    async fn attend<T: Stream>(self: Arc<Self>, stream: T, peer: Peer) {
         // Leaving is counted even when the connection ends by a panic.
         let _leave = Leave { door: &self, ip: peer.address.ip() };
         let address = peer.address;
-        let _ = stream.set_nodelay(true);
+        stream.begin();
         self.metrics.connections_accepted.add(1);
         let mut session = Open { service: &*self.service, session: Some(self.service.connected(peer)) };
         let held = session.session.as_mut().expect("taken only when dropped");

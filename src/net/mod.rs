@@ -18,6 +18,7 @@ pub mod frame;
 pub mod listener;
 pub mod schema;
 mod splice;
+pub mod stream;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

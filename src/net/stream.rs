@@ -1,0 +1,52 @@
+//! What a connection needs of its stream of bytes: a TCP socket in the program, a queue with delays and losses in the
+//! simulation. Known when compiled, so that it costs a request nothing.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+
+/// A stream of bytes both ways. Waiting is one thing, moving bytes another, as with sockets.
+pub trait Stream: Send + Sync + 'static {
+    /// Called once, before anything else.
+    fn begin(&self) {}
+    /// Until there is something to read, or the end.
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
+    /// Until the peer takes more, or never will.
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
+    /// What has come; nothing is the end; `WouldBlock` where nothing has.
+    fn try_read(&self, into: &mut BytesMut) -> io::Result<usize>;
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// The socket behind it, where there is one: what lets bytes go from file to socket without a copy.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn begin(&self) {
+        // Slower without, not wrong.
+        let _ = self.set_nodelay(true);
+    }
+
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        TcpStream::readable(self)
+    }
+
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        TcpStream::writable(self)
+    }
+
+    fn try_read(&self, into: &mut BytesMut) -> io::Result<usize> {
+        self.try_read_buf(into)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        TcpStream::try_write_vectored(self, slices)
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
