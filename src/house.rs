@@ -45,10 +45,8 @@ struct Bound {
 
 impl House {
     pub async fn start(settings: Settings, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<House, StartError> {
-        let mut bound = Vec::new();
-        for listener in &settings.net.listeners {
-            bound.push(bind(listener).await?);
-        }
+        let mut settings = settings;
+        let bound = bind_all(&mut settings.net.listeners).await?;
         let advertised = advertised(&settings.net.listeners, &bound);
         let limits = limits(&settings);
         let broker = tasks::blocking(move || Broker::open(settings, disk, clock)).await?;
@@ -65,6 +63,8 @@ impl House {
                 tasks::organ("listener", door.clone().serve(socket, index));
             }
         }
+        let starting_topics = broker.clone();
+        tasks::organ("topics of the start", async move { starting_topics.make_starting_topics().await });
         Ok(House { broker, addresses, door, shutdown })
     }
 
@@ -85,6 +85,23 @@ impl House {
         let broker = self.broker.clone();
         tasks::blocking(move || broker.stop()).await;
     }
+}
+
+/// Binds every listener. One for controllers is a courtesy to those who look whether its port is open: a single broker needs
+/// none, so one that cannot be bound is left out instead of stopping the start.
+async fn bind_all(listeners: &mut Vec<Listener>) -> Result<Vec<Bound>, StartError> {
+    let mut bound = Vec::new();
+    for listener in std::mem::take(listeners) {
+        match bind(&listener).await {
+            Ok(sockets) => {
+                bound.push(sockets);
+                listeners.push(listener);
+            }
+            Err(error) if listener.is_for_controllers => tracing::warn!("{error}; the broker starts without it"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bound)
 }
 
 async fn bind(listener: &Listener) -> Result<Bound, StartError> {

@@ -1,8 +1,11 @@
 //! Reads flags and settings, starts the broker, waits for a signal, stops it in order.
 
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -77,13 +80,19 @@ fn run(flags: Flags) -> ExitCode {
         print!("{}", settings.table(flags.all));
         return ExitCode::SUCCESS;
     }
-    start_logging();
+    start_logging(settings.log_level.as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime cannot start: {error}")),
     };
-    runtime.block_on(serve(settings))
+    let code = runtime.block_on(serve(settings));
+    // Nothing is waited for any more: what matters has been flushed, or had its time.
+    runtime.shutdown_background();
+    code
 }
+
+/// How long a stop may take: Docker sends SIGKILL 10 s after SIGTERM.
+const STOP_PATIENCE: Duration = Duration::from_secs(9);
 
 async fn serve(settings: Settings) -> ExitCode {
     for remark in &settings.remarks {
@@ -94,35 +103,77 @@ async fn serve(settings: Settings) -> ExitCode {
         (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         (Err(error), _) | (_, Err(error)) => return complain(&format!("cannot listen for signals: {error}")),
     };
+    let mut signalled = pin!(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    });
+    let speaks_to_scripts = settings.in_image || !std::io::stdout().is_terminal();
     let log_dir = settings.storage.log_dir.clone();
-    let house = match House::start(settings, Arc::new(RealDisk), Arc::new(SystemClock::default())).await {
-        Ok(house) => house,
-        Err(error) => return complain(&error.to_string()),
+    let start = House::start(settings, Arc::new(RealDisk), Arc::new(SystemClock::default()));
+    let house = tokio::select! {
+        // A long recovery is given up like a kill: the next start does it again.
+        () = &mut signalled => return ExitCode::SUCCESS,
+        started = start => match started {
+            Ok(house) => house,
+            Err(error) => return complain(&error.to_string()),
+        }
     };
-    let addresses: Vec<String> = house.addresses.iter().map(ToString::to_string).collect();
-    let (host, port) = house.broker.advertised(0);
-    tracing::info!("listening on {}", addresses.join(" and "));
-    tracing::info!("clients are told to connect to {host}:{port}");
-    tracing::info!("data lies in {}", log_dir.display());
-    tracing::info!("ready; try: kcat -b {host}:{port} -L");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    say_ready(&house, &log_dir);
+    if speaks_to_scripts {
+        print_readiness(&house);
     }
+    signalled.await;
     tracing::info!("stopping");
-    house.stop().await;
+    if tokio::time::timeout(STOP_PATIENCE, house.stop()).await.is_err() {
+        tracing::warn!("stopped without waiting any longer; the next start will check the logs");
+        return ExitCode::FAILURE;
+    }
     tracing::info!("stopped");
     ExitCode::SUCCESS
 }
 
-fn start_logging() {
+fn say_ready(house: &House, log_dir: &Path) {
+    let addresses: Vec<String> = house.addresses.iter().map(ToString::to_string).collect();
+    tracing::info!("listening on {}", addresses.join(" and "));
+    let listeners = house.broker.settings.net.listeners.iter().enumerate();
+    for (index, listener) in listeners.filter(|(_, listener)| !listener.is_for_controllers) {
+        let (host, port) = house.broker.advertised(index);
+        tracing::info!("clients of listener {} are told to connect to {host}:{port}", listener.name);
+    }
+    tracing::info!("data lies in {}", log_dir.display());
+    let (host, port) = house.broker.advertised(0);
+    tracing::info!("ready; try: kcat -b {host}:{port} -L");
+}
+
+/// The lines by which test tools and scripts know that a broker in a container is ready: Kafka's own, with and without
+/// ZooKeeper, each exactly once, whatever the log level.
+fn print_readiness(house: &House) {
+    let id = house.broker.node_id;
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; that is no reason to stop.
+    let _ = writeln!(
+        out,
+        "[BrokerLifecycleManager id={id}] The broker has been unfenced. Transitioning from RECOVERY to RUNNING. \
+         (kafka.server.BrokerLifecycleManager)\n\
+         [KafkaRaftServer nodeId={id}] Kafka Server started (kafka.server.KafkaRaftServer)\n\
+         [KafkaServer id={id}] started (kafka.server.KafkaServer)"
+    );
+    let _ = out.flush();
+}
+
+/// `RUST_LOG` says it best; an image may have been told a level in Kafka's words.
+fn start_logging(level: Option<&str>) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level.unwrap_or("info")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // When nobody reads stderr any more, a complaint about it on stderr would be a panic.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -60,3 +60,53 @@ async fn lesson_17_a_fetch_by_topic_id() {
     assert_eq!(client.ask(13, request).await.responses[0].partitions[0].error_code, 100);
     broker.stop().await;
 }
+
+/// One that is named is open, so that a look at its port succeeds; nobody is told of it. One that cannot be is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_listener_is_open_if_it_is_named() {
+    let broker = TestBroker::with(&[
+        "listeners=CONTROLLER://127.0.0.1:0,PLAINTEXT://127.0.0.1:0",
+        "controller.listener.names=CONTROLLER",
+        "controller.quorum.voters=1@elsewhere.invalid:9093",
+    ])
+    .await;
+    assert_eq!(broker.house.addresses.len(), 2);
+    for address in &broker.house.addresses {
+        assert!(tokio::net::TcpStream::connect(address).await.is_ok(), "{address}");
+    }
+    let image = broker.house.broker.image();
+    let told: Vec<_> = image.brokers().flat_map(|known| &known.endpoints).map(|each| each.listener.clone()).collect();
+    assert_eq!(told, ["PLAINTEXT"]);
+    broker.stop().await;
+    let unreachable =
+        TestBroker::with(&["listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://no-such-host.invalid:9093"]).await;
+    assert_eq!(unreachable.house.addresses.len(), 1);
+    unreachable.stop().await;
+}
+
+/// `KAFKA_CREATE_TOPICS` and its like: made once, and left alone when they are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_of_the_start_are_made_once() {
+    let home = tempfile::tempdir().unwrap();
+    let topics = |list: &str| format!("milena.create.topics={list}");
+    for list in ["signups:3:1,profiles:2:3:compact", "signups:9:1,plain"] {
+        let broker = TestBroker::at(home.path(), &[&topics(list), "num.partitions=4"]).await;
+        let expected: &[(&str, usize)] =
+            if list.contains("plain") { &[("signups", 3), ("plain", 4)] } else { &[("signups", 3), ("profiles", 2)] };
+        for (name, partitions) in expected {
+            let made = async {
+                while broker.house.broker.image().topic(name).is_none() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(support::PATIENCE, made).await.expect("the topic is made");
+            let image = broker.house.broker.image();
+            assert_eq!(image.topic(name).unwrap().partitions.len(), *partitions, "{name}");
+        }
+        broker.stop().await;
+    }
+    let broker = TestBroker::at(home.path(), &[]).await;
+    let configs = broker.house.broker.image().topic_configs(&"profiles".into());
+    assert_eq!(configs.get("cleanup.policy").map(String::as_str), Some("compact"));
+    broker.stop().await;
+}

@@ -213,3 +213,62 @@ async fn the_metadata_log_is_bounded_by_snapshots() {
     }
     broker.stop().await;
 }
+
+/// Test tools wait for Kafka's own lines; they come once, on stdout, when clients are served, whatever the log level.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_is_said_once_and_not_too_early() {
+    let home = tempfile::tempdir().unwrap();
+    for level in ["INFO", "WARN"] {
+        let mut command = command(&home.path().join(level), &[]);
+        command.envs([("MILENA_DIALECT", "auto"), ("KAFKA_LOG4J_ROOT_LOGLEVEL", level), ("KAFKA_NODE_ID", "7")]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut said: Vec<String> = Vec::new();
+        while said.last().is_none_or(|line| !line.contains("[KafkaServer id=7] started (kafka.server.KafkaServer)")) {
+            said.push(lines.next().expect("the program says that it is ready"));
+        }
+        if level == "INFO" {
+            let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+            let line = stderr.find(|line| line.contains("listening on")).expect("the program says where it listens");
+            let port = line.split("127.0.0.1:").nth(1).unwrap().trim().parse().expect("a port");
+            Client::connect(port).await.create_topic("t", 1, &[]).await;
+            // From here on nobody reads stderr, which is no reason to end.
+        }
+        let mut program = Program { child, port: 0 };
+        assert!(program.signal("TERM").success());
+        said.extend(lines);
+        for words in ["Transitioning from RECOVERY to RUNNING", "Kafka Server started", "[KafkaServer id=7] started"] {
+            assert_eq!(said.iter().filter(|line| line.contains(words)).count(), 1, "{words}: {said:?}");
+        }
+    }
+}
+
+/// Docker sends SIGKILL 10 s after SIGTERM; a consumer that waits for records must not hold the broker up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_those_who_wait() {
+    let home = tempfile::tempdir().unwrap();
+    let mut program = Program::start(home.path());
+    let mut client = Client::connect(program.port).await;
+    client.create_topic("t", 1, &[]).await;
+    client.send(12, &support::fetch_request(&[("t", 0, 0)], 300_000, 1)).await;
+    // A second answer on another connection shows that the fetch, sent before it, has come in by now.
+    Client::connect(program.port).await.ask(12, support::metadata_of("t")).await;
+    let begun = std::time::Instant::now();
+    assert!(program.signal("TERM").success());
+    assert!(begun.elapsed().as_secs() < 10, "it took {:?}", begun.elapsed());
+}
+
+/// A volume that Apache Kafka has used: one sentence, nothing changed.
+#[test]
+fn data_of_apache_kafka_is_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("__cluster_metadata-0")).unwrap();
+    std::fs::write(home.path().join("__cluster_metadata-0/quorum-state"), "{}").unwrap();
+    let meta =
+        "#\n#Tue Nov 24 10:00:00 UTC 2026\nnode.id=1\nversion=1\ncluster.id=c\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAg\n";
+    std::fs::write(home.path().join("meta.properties"), meta).unwrap();
+    let complaint = refused(home.path(), &[]);
+    assert!(complaint.contains("holds data of Apache Kafka"), "{complaint}");
+    let names = std::fs::read_dir(home.path()).unwrap().flatten().count();
+    assert_eq!(names, 2, "nothing was added");
+}

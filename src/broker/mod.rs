@@ -15,6 +15,7 @@ pub mod metadata_log;
 pub mod partition;
 pub mod partitions;
 pub mod record_log;
+mod starting_topics;
 #[cfg(any(test, feature = "testing"))]
 pub mod steps;
 pub mod tasks;
@@ -106,7 +107,8 @@ impl Broker {
         let settings = Arc::new(settings);
         let metrics = Arc::new(Metrics::default());
         let identity = Identity {
-            cluster_id: settings.cluster_id.clone(),
+            cluster_id: settings.cluster_id.as_ref().map(|wanted| wanted.id.clone()),
+            is_cluster_id_strict: settings.cluster_id.as_ref().is_some_and(|wanted| wanted.is_strict),
             node_id: settings.node_id,
             fresh_cluster_id: clock.random_id(),
             fresh_directory_id: clock.random_id(),
@@ -197,7 +199,9 @@ impl Broker {
 
     /// Registers the broker under the addresses clients are told, and loads the coordinators.
     pub async fn start(self: &Arc<Self>, advertised: Vec<(String, u16)>) -> Result<(), StartError> {
-        let endpoints = self.settings.net.listeners.iter().zip(&advertised).map(|(listener, (host, port))| Endpoint {
+        let told = self.settings.net.listeners.iter().zip(&advertised);
+        let for_clients = told.filter(|(listener, _)| !listener.is_for_controllers);
+        let endpoints = for_clients.map(|(listener, (host, port))| Endpoint {
             listener: listener.name.clone(),
             host: host.clone(),
             port: *port,

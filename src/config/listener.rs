@@ -16,6 +16,8 @@ pub struct Listener {
     /// 0: the system chooses.
     pub port: u16,
     pub protocol: Protocol,
+    /// It is for controllers among themselves: opened because it was named, and told to nobody.
+    pub is_for_controllers: bool,
     /// What clients are told; `None` when `advertised.listeners` leaves this listener out.
     pub advertised: Option<Advertised>,
 }

@@ -12,6 +12,9 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::catalog::{self, Setting};
+use super::environment::{self, Environment};
+use super::image::{self, Dialect};
+use super::listener::Endpoint;
 use super::properties;
 
 /// All that is said about settings, before it is understood. `Sources::default()` says nothing.
@@ -25,6 +28,8 @@ pub struct Sources {
     pub overrides: Vec<String>,
     /// The name of this machine, which clients are told when a listener has no host.
     pub host_name: String,
+    /// Mount points, by which an image finds the volume for its data.
+    pub mounts: Vec<String>,
 }
 
 /// Who set a value.
@@ -51,6 +56,13 @@ pub(super) struct Values {
     dynamic: [BTreeMap<String, (String, Origin)>; 2],
     /// `KAFKA_*` variables that name no setting.
     pub strangers: Vec<String>,
+    /// Variables that nothing here reads, though a person may expect something of them.
+    pub without_effect: Vec<String>,
+    /// What else the start should say.
+    pub remarks: Vec<String>,
+    /// Whose image this is; `None` outside of one.
+    pub dialect: Option<Dialect>,
+    pub log_level: Option<String>,
 }
 
 impl Sources {
@@ -60,7 +72,8 @@ impl Sources {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
-        Ok(Sources { file, environment, overrides, host_name: host_name() })
+        let environment = environment::with_secrets(environment)?;
+        Ok(Sources { file, environment, overrides, host_name: host_name(), mounts: image::mounts() })
     }
 }
 
@@ -80,18 +93,50 @@ impl fmt::Display for Origin {
 /// Reads every layer and merges them. The errors say what cannot be read at all, one sentence each.
 pub(super) fn merge(sources: &Sources) -> Result<Values, Vec<String>> {
     let mut problems = Vec::new();
-    let (environment, strangers) = environment_layer(&sources.environment);
+    let environment = environment::read(&sources.environment);
     let layers = [
         default_layer(),
         file_layer(&sources.file).unwrap_or_else(|problem| problems.leave(problem)),
-        environment,
+        environment_layer(&environment),
         override_layer(&sources.overrides).unwrap_or_else(|problem| problems.leave(problem)),
     ];
     if !problems.is_empty() {
         return Err(problems);
     }
     let by_name = merge_layers(&layers).map_err(|error| vec![format!("the settings cannot be merged: {error}")])?;
-    Ok(Values { by_name, strangers, ..Values::default() })
+    let mut values = Values { by_name, ..Values::default() };
+    values.strangers = environment.strangers;
+    values.without_effect = environment.without_effect;
+    values.remarks = environment.remarks;
+    values.dialect = environment.dialect;
+    values.log_level = environment.log_level;
+    fill_in(&mut values);
+    image::fill_in(&mut values, &sources.mounts);
+    Ok(values)
+}
+
+/// Settings that follow from others, put in where DescribeConfigs will look for them.
+fn fill_in(values: &mut Values) {
+    // `broker.id=-1` asked ZooKeeper for a number; here it says nothing.
+    let broker_id = values.set_by_user("broker.id").filter(|(id, _)| *id != "-1");
+    let broker_id = broker_id.map(|(id, origin)| (id.to_string(), origin.clone()));
+    if let (Some((id, origin)), None) = (broker_id, values.set_by_user("node.id")) {
+        values.put("node.id", id, origin);
+    } else if values.set_by_user("broker.id").is_none_or(|(id, _)| id == "-1") {
+        let (id, origin) = (values.get("node.id").unwrap_or_default().to_string(), values.origin("node.id"));
+        values.put("broker.id", id, origin);
+    }
+    if let (None, Some((listeners, origin))) = (values.set_by_user("listeners"), listeners_from_advertised(values)) {
+        values.put("listeners", listeners, origin);
+    }
+}
+
+/// Where only `advertised.listeners` is set, Kafka's container images listen on the same ports of all addresses.
+fn listeners_from_advertised(values: &Values) -> Option<(String, Origin)> {
+    let (advertised, origin) = values.set_by_user("advertised.listeners")?;
+    let endpoints = Endpoint::parse_list(advertised).ok().filter(|endpoints| !endpoints.is_empty())?;
+    let everywhere = endpoints.into_iter().map(|endpoint| Endpoint { host: "0.0.0.0".into(), ..endpoint }.to_string());
+    Some((everywhere.collect::<Vec<_>>().join(","), origin.clone()))
 }
 
 trait Problems {
@@ -231,80 +276,14 @@ fn override_layer(overrides: &[String]) -> Result<Layer, String> {
     Ok(layer)
 }
 
-/// The settings of the environment, and the `KAFKA_*` names that are none.
-fn environment_layer(variables: &[(String, String)]) -> (Layer, Vec<String>) {
+/// What the environment says, as a layer.
+fn environment_layer(environment: &Environment) -> Layer {
     let mut layer = Layer::new("environment");
-    let mut strangers = Vec::new();
-    for (variable, value) in variables {
-        match meaning(variable, value.trim()) {
-            Meaning::Setting(name) => {
-                layer.values.insert(name, (value.trim().into(), Origin::Environment(variable.clone())));
-            }
-            Meaning::Nothing => {}
-            Meaning::Unknown => strangers.push(variable.clone()),
-        }
+    for (name, said) in &environment.settings {
+        let origin = Origin::Environment(said.variable.clone());
+        layer.values.insert(name.clone(), (said.value.clone(), origin));
     }
-    strangers.sort();
-    (layer, strangers)
-}
-
-enum Meaning {
-    Setting(String),
-    /// Not ours, or read by scripts around Kafka only.
-    Nothing,
-    Unknown,
-}
-
-fn meaning(variable: &str, value: &str) -> Meaning {
-    if variable == "CLUSTER_ID" {
-        // How the images of Apache and Confluent are told; older environments leave it empty.
-        return if value.is_empty() { Meaning::Nothing } else { Meaning::Setting("milena.cluster.id".into()) };
-    }
-    let Some(name) = variable.strip_prefix("KAFKA_") else { return Meaning::Nothing };
-    if is_for_scripts(name) || is_service_link(value) {
-        return Meaning::Nothing;
-    }
-    let name = setting_name(name);
-    let Some(setting) = known(&name) else {
-        return if is_of_one_listener(&name) { Meaning::Setting(name) } else { Meaning::Unknown };
-    };
-    if value.is_empty() && !may_be_empty(setting) {
-        // `KAFKA_X: ${X}` in a compose file whose X nobody set.
-        return Meaning::Nothing;
-    }
-    Meaning::Setting(name)
-}
-
-/// `A_B` is `a.b`, `A__B` is `a_b`, `A___B` is `a-b`.
-fn setting_name(variable: &str) -> String {
-    // Longest first, by way of characters that no variable has.
-    let marked = variable.to_ascii_lowercase().replace("___", "\u{1}").replace("__", "\u{2}");
-    marked.replace('_', ".").replace('\u{1}', "-").replace('\u{2}', "_")
-}
-
-/// What Kafka's start scripts, and the images around them, keep for themselves.
-fn is_for_scripts(name: &str) -> bool {
-    const EXACT: [&str; 8] = [
-        "DEBUG",
-        "GC_LOG_OPTS",
-        "HEAP_OPTS",
-        "HOME",
-        "JVM_PERFORMANCE_OPTS",
-        "OPTS",
-        "TOOLS_LOG4J_LOGLEVEL",
-        "VERSION",
-    ];
-    const PREFIXES: [&str; 5] = ["CLUSTERS_", "CONFLUENT_", "JMX_", "LOG4J_", "SERVICE_"];
-    EXACT.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Kubernetes and old Docker links put `KAFKA_PORT=tcp://10.0.0.1:9092` beside a service called kafka.
-fn is_service_link(value: &str) -> bool {
-    value.starts_with("tcp://") || value.starts_with("udp://")
-}
-
-fn may_be_empty(setting: &Setting) -> bool {
-    setting.check("").is_ok()
+    layer
 }
 
 pub(super) fn known(name: &str) -> Option<&'static Setting> {
@@ -397,14 +376,6 @@ mod tests {
     }
 
     #[test]
-    fn underscores_are_dots_two_are_one_and_three_are_a_dash() {
-        assert_eq!(setting_name("A_B"), "a.b");
-        assert_eq!(setting_name("A__B_C"), "a_b.c");
-        assert_eq!(setting_name("A___B"), "a-b");
-        assert_eq!(setting_name("LISTENER_NAME_SASL__SSL_X"), "listener.name.sasl_ssl.x");
-    }
-
-    #[test]
     fn the_environment_speaks_only_of_known_settings() {
         let values = merge(&environment(&[
             ("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
@@ -431,8 +402,8 @@ mod tests {
             set,
             [
                 "auto.create.topics.enable=false",
+                "cluster.id=abc",
                 "listener.name.x.ssl.keystore.location=y",
-                "milena.cluster.id=abc",
                 "milena.durability=page-cache",
                 "zookeeper.connect=zookeeper:2181",
             ]

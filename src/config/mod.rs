@@ -7,12 +7,15 @@
 //! Times are in milliseconds, sizes in bytes, unless a name says otherwise; `None` is "no limit" or "not set".
 
 pub mod catalog;
+pub mod environment;
 mod generated;
 pub mod group;
+pub mod image;
 pub mod listener;
 pub mod load;
 pub mod log;
 pub mod properties;
+pub mod starting_topics;
 pub mod topic;
 mod typed;
 
@@ -25,14 +28,15 @@ use catalog::{Fate, Setting};
 pub use listener::{Advertised, Bind, Listener, Protocol};
 pub use load::{Origin, Sources};
 pub use log::LogConfig;
+pub use starting_topics::StartingTopic;
 
 /// All of a broker's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `node.id`, or `broker.id`, its older name.
     pub node_id: BrokerId,
-    /// `milena.cluster.id`: the id of a new data directory, and what an existing one must agree with.
-    pub cluster_id: Option<String>,
+    /// `milena.cluster.id`, or `cluster.id` by any of its names.
+    pub cluster_id: Option<WantedClusterId>,
     /// `broker.rack`
     pub rack: Option<String>,
     pub net: NetSettings,
@@ -42,16 +46,29 @@ pub struct Settings {
     pub groups: GroupSettings,
     pub transactions: TransactionSettings,
     pub controller: ControllerSettings,
+    /// The log level that an image was told; `None` where nobody said one.
+    pub log_level: Option<String>,
+    /// Whether this process was started by an image's scripts.
+    pub in_image: bool,
     /// What the start should say, one line each: settings without effect, unknown names.
     pub remarks: Vec<String>,
     host_name: String,
     values: load::Values,
 }
 
+/// The id that a new data directory gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedClusterId {
+    pub id: String,
+    /// A directory that belongs to another cluster is refused. Without it the directory's own id is kept: people carry
+    /// `CLUSTER_ID` from file to file, and Kafka's images restart for ever over it.
+    pub is_strict: bool,
+}
+
 /// Sockets and what waits on them.
 #[derive(Clone, Debug)]
 pub struct NetSettings {
-    /// The listeners for clients, in the order of `listeners`; those of controllers are left out.
+    /// The listeners for clients in the order of `listeners`, then those for controllers.
     pub listeners: Vec<Listener>,
     /// `socket.request.max.bytes`
     pub socket_request_max_bytes: usize,
@@ -225,6 +242,8 @@ pub struct ControllerSettings {
     pub max_request_partitions: usize,
     /// `metadata.log.max.record.bytes.between.snapshots`
     pub snapshot_after_bytes: u64,
+    /// `milena.create.topics`
+    pub starting_topics: Vec<StartingTopic>,
 }
 
 /// Why a broker with these settings must not start: one sentence for each reason.

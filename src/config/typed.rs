@@ -7,13 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalog::{self, Fate, Setting, Value};
 use super::listener::{Endpoint, Protocol, protocol_map};
 use super::load::{self, Origin, Values};
+use super::starting_topics::{self, StartingTopic};
 use super::*;
 
-pub(super) fn settings(mut values: Values, host_name: &str) -> Result<Settings, Vec<String>> {
-    fill_in(&mut values);
+pub(super) fn settings(values: Values, host_name: &str) -> Result<Settings, Vec<String>> {
     let reader = Reader { values: &values, read: RefCell::default(), problems: RefCell::default() };
-    reader.refuse_what_the_catalogue_refuses();
     reader.refuse_clusters();
+    if !reader.problems.borrow().is_empty() {
+        // What else is amiss with one of several brokers need not be known: the first sentence says it all.
+        reader.problems.borrow_mut().truncate(1);
+        return Err(reader.problems.into_inner());
+    }
+    reader.refuse_what_the_catalogue_refuses();
     let remarks = remarks(&values);
     let settings = Settings {
         node_id: reader.node_id(),
@@ -26,36 +31,14 @@ pub(super) fn settings(mut values: Values, host_name: &str) -> Result<Settings, 
         groups: reader.groups(),
         transactions: reader.transactions(),
         controller: reader.controller(),
+        log_level: values.log_level.clone(),
+        in_image: values.dialect.is_some(),
         remarks,
         host_name: host_name.to_string(),
         values: values.clone(),
     };
     let problems = reader.problems.into_inner();
     if problems.is_empty() { Ok(settings) } else { Err(problems) }
-}
-
-/// Settings that follow from others, put in where DescribeConfigs will look for them.
-fn fill_in(values: &mut Values) {
-    // `broker.id=-1` asked ZooKeeper for a number; here it says nothing.
-    let broker_id = values.set_by_user("broker.id").filter(|(id, _)| *id != "-1");
-    let broker_id = broker_id.map(|(id, origin)| (id.to_string(), origin.clone()));
-    if let (Some((id, origin)), None) = (broker_id, values.set_by_user("node.id")) {
-        values.put("node.id", id, origin);
-    } else if values.set_by_user("broker.id").is_none_or(|(id, _)| id == "-1") {
-        let (id, origin) = (values.get("node.id").unwrap_or_default().to_string(), values.origin("node.id"));
-        values.put("broker.id", id, origin);
-    }
-    if let (None, Some((listeners, origin))) = (values.set_by_user("listeners"), listeners_from_advertised(values)) {
-        values.put("listeners", listeners, origin);
-    }
-}
-
-/// Where only `advertised.listeners` is set, Kafka's container images listen on the same ports of all addresses.
-fn listeners_from_advertised(values: &Values) -> Option<(String, Origin)> {
-    let (advertised, origin) = values.set_by_user("advertised.listeners")?;
-    let endpoints = Endpoint::parse_list(advertised).ok().filter(|endpoints| !endpoints.is_empty())?;
-    let everywhere = endpoints.into_iter().map(|endpoint| Endpoint { host: "0.0.0.0".into(), ..endpoint }.to_string());
-    Some((everywhere.collect::<Vec<_>>().join(","), origin.clone()))
 }
 
 /// The text a topic gets from the broker for `setting`, when somebody set one of its synonyms, in the topic setting's unit.
@@ -210,6 +193,7 @@ impl Reader<'_> {
             delete_topics: self.flag("delete.topic.enable"),
             max_request_partitions: self.size("max.request.partition.size.limit"),
             snapshot_after_bytes: self.size("metadata.log.max.record.bytes.between.snapshots") as u64,
+            starting_topics: self.starting_topics(),
         }
     }
 
@@ -227,15 +211,23 @@ impl Reader<'_> {
         BrokerId(node_id.try_into().unwrap_or(i32::MAX))
     }
 
-    fn cluster_id(&self) -> Option<String> {
+    fn cluster_id(&self) -> Option<WantedClusterId> {
         let (ours, other) = (self.text("milena.cluster.id"), self.text("cluster.id"));
         let name = if ours.is_some() { "milena.cluster.id" } else { "cluster.id" };
-        let id = ours.or(other)?;
+        let wanted = WantedClusterId { is_strict: ours.is_some(), id: ours.or(other)? };
         // It becomes one line of meta.properties.
-        if id.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if wanted.id.chars().any(|c| c.is_whitespace() || c.is_control()) {
             self.refuse(format!("{name} ({}) holds a blank or a line break; write one word", self.origin(name)));
         }
-        Some(id)
+        Some(wanted)
+    }
+
+    fn starting_topics(&self) -> Vec<StartingTopic> {
+        const NAME: &str = "milena.create.topics";
+        starting_topics::parse(&self.word(NAME)).unwrap_or_else(|problem| {
+            self.refuse(format!("{NAME} ({}): {problem}", self.origin(NAME)));
+            Vec::new()
+        })
     }
 
     fn log_dir(&self) -> PathBuf {
@@ -322,13 +314,15 @@ impl Reader<'_> {
 
 /// Listeners.
 impl Reader<'_> {
+    /// Those for clients, then those for controllers, each in the order they were written.
     fn listeners(&self, host_name: &str) -> Vec<Listener> {
         let endpoints = self.endpoints("listeners");
         let protocols = self.protocols();
         let controllers = self.controller_listener_names();
         let advertised = self.advertised(host_name, &endpoints, &controllers);
         self.refuse_collisions(&endpoints);
-        let for_clients: Vec<_> = endpoints.iter().filter(|listener| !controllers.contains(&listener.name)).collect();
+        let is_for_controllers = |endpoint: &&Endpoint| controllers.contains(&endpoint.name);
+        let for_clients: Vec<_> = endpoints.iter().filter(|endpoint| !is_for_controllers(endpoint)).collect();
         // Where an address could not be read, that has been said.
         let is_understood = !endpoints.is_empty() || self.text("listeners").is_none();
         if for_clients.is_empty() && is_understood {
@@ -337,17 +331,38 @@ impl Reader<'_> {
                 self.origin("listeners")
             ));
         }
+        self.refuse_protocols(&for_clients, &protocols);
+        self.inter_broker_listener(&for_clients);
         let listener = |endpoint: &Endpoint| Listener {
-            protocol: self.protocol_of(&endpoint.name, &protocols),
             advertised: match &advertised {
-                Some(advertised) => advertised.get(&endpoint.name).cloned(),
-                None => Some(reachable(endpoint, host_name)),
+                Some(advertised) if !is_for_controllers(&endpoint) => advertised.get(&endpoint.name).cloned(),
+                _ => Some(reachable(endpoint, host_name)),
             },
+            is_for_controllers: is_for_controllers(&endpoint),
+            protocol: Protocol::Plaintext,
             name: endpoint.name.clone(),
             host: endpoint.host.clone(),
             port: endpoint.port,
         };
-        for_clients.into_iter().map(listener).collect()
+        // One that was to be encrypted is better closed: nobody but other controllers would come in there.
+        let is_plain =
+            |endpoint: &&Endpoint| protocols.get(&endpoint.name).is_none_or(|found| *found == Protocol::Plaintext);
+        let for_controllers = endpoints.iter().filter(is_for_controllers).filter(is_plain);
+        for_clients.iter().copied().chain(for_controllers).map(listener).collect()
+    }
+
+    /// Brokers talk to each other on one of the listeners for clients; alone, a broker only has to see that it exists.
+    fn inter_broker_listener(&self, for_clients: &[&Endpoint]) {
+        const NAME: &str = "inter.broker.listener.name";
+        let Some(name) = self.text(NAME) else { return };
+        if !for_clients.is_empty() && !for_clients.iter().any(|endpoint| endpoint.name.eq_ignore_ascii_case(&name)) {
+            let names: Vec<_> = for_clients.iter().map(|endpoint| endpoint.name.as_str()).collect();
+            self.refuse(format!(
+                "{NAME} ({}) is {name}, which is no listener for clients; they are {}",
+                self.origin(NAME),
+                names.join(",")
+            ));
+        }
     }
 
     fn endpoints(&self, name: &'static str) -> Vec<Endpoint> {
@@ -372,22 +387,41 @@ impl Reader<'_> {
         map
     }
 
-    fn protocol_of(&self, name: &str, protocols: &BTreeMap<String, Protocol>) -> Protocol {
-        match protocols.get(name) {
-            Some(Protocol::Plaintext) => {}
-            Some(protocol) => self.refuse(format!(
-                "listener {name} ({}) speaks {}, but only PLAINTEXT is served yet; remove it, or map it to PLAINTEXT in \
-                 listener.security.protocol.map if the network is trusted",
-                self.origin("listeners"),
-                protocol.name()
-            )),
-            None => self.refuse(format!(
-                "No security protocol defined for listener {name} ({}); add {name}:PLAINTEXT to \
-                 listener.security.protocol.map",
-                self.origin("listeners")
-            )),
+    /// One sentence for all listeners that cannot be served: what is missing is the same for each.
+    fn refuse_protocols(&self, listeners: &[&Endpoint], protocols: &BTreeMap<String, Protocol>) {
+        let origin = self.origin("listeners");
+        let mut secured: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Endpoint { name, .. } in listeners {
+            match protocols.get(name) {
+                Some(Protocol::Plaintext) => {}
+                Some(protocol) => secured.entry(protocol.name()).or_default().push(name),
+                None => self.refuse(format!(
+                    "No security protocol defined for listener {name} ({origin}); add {name}:PLAINTEXT to \
+                     listener.security.protocol.map"
+                )),
+            }
         }
-        Protocol::Plaintext
+        if secured.is_empty() {
+            return;
+        }
+        let speaks = |(protocol, names): (&&str, &Vec<&str>)| {
+            let verb = if names.len() == 1 { "speaks" } else { "speak" };
+            format!("{} {verb} {protocol}", names.join(" and "))
+        };
+        let told: Vec<_> = secured.iter().map(speaks).collect();
+        let missing = match (
+            secured.keys().any(|name| name.starts_with("SASL")),
+            secured.keys().any(|name| name.ends_with("SSL")),
+        ) {
+            (true, true) => "authentication (SASL) and encryption (TLS) are",
+            (true, false) => "authentication (SASL) is",
+            _ => "encryption (TLS) is",
+        };
+        self.refuse(format!(
+            "listeners ({origin}): {}, but {missing} not served yet, only PLAINTEXT; remove it, or map it to PLAINTEXT in \
+             listener.security.protocol.map if the network is trusted",
+            told.join(", ")
+        ));
     }
 
     fn controller_listener_names(&self) -> BTreeSet<String> {
@@ -637,18 +671,41 @@ fn remarks(values: &Values) -> Vec<String> {
         let parts = without_effect.iter().map(|(reason, names)| format!("{} ({reason})", names.join(", ")));
         remarks.push(format!("settings without effect here: {}", parts.collect::<Vec<_>>().join("; ")));
     }
-    if !values.strangers.is_empty() {
-        remarks.push(format!("environment variables that name no setting: {}", values.strangers.join(", ")));
+    if !values.without_effect.is_empty() {
+        let names = values.without_effect.join(", ");
+        remarks.push(format!("environment variables of plug-ins and start scripts, without effect here: {names}"));
     }
+    if !values.strangers.is_empty() {
+        let names: Vec<_> = values.strangers.iter().map(|name| stranger(name)).collect();
+        remarks.push(format!("environment variables that name no setting: {}", names.join(", ")));
+    }
+    remarks.extend(values.remarks.iter().cloned());
     remarks
 }
 
-fn did_you_mean(name: &str) -> String {
-    let near = catalog::broker_settings().map(|setting| (distance(name, setting.name), setting.name)).min();
-    match near {
-        Some((distance, near)) if distance <= 2 && distance < near.len() / 3 => format!("; did you mean {near}?"),
-        _ => String::new(),
+/// A variable with the one it was probably meant to be.
+fn stranger(variable: &str) -> String {
+    let (prefix, name) = ["KAFKA_CFG_", "KAFKA_"]
+        .into_iter()
+        .find_map(|prefix| Some((prefix, variable.strip_prefix(prefix)?)))
+        .unwrap_or(("", variable));
+    match nearest(&name.to_ascii_lowercase().replace('_', ".")) {
+        Some(near) => {
+            let near = near.to_ascii_uppercase().replace('_', "__").replace('.', "_");
+            format!("{variable} (did you mean {prefix}{near}?)")
+        }
+        None => variable.to_string(),
     }
+}
+
+fn did_you_mean(name: &str) -> String {
+    nearest(name).map_or(String::new(), |near| format!("; did you mean {near}?"))
+}
+
+fn nearest(name: &str) -> Option<&'static str> {
+    let (distance, near) =
+        catalog::broker_settings().map(|setting| (distance(name, setting.name), setting.name)).min()?;
+    (distance <= 2 && distance < near.len() / 3).then_some(near)
 }
 
 /// How many letters must be put in, taken out or changed to make one word of the other.

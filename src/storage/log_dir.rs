@@ -41,6 +41,8 @@ const NAME_MAX: usize = 255;
 pub struct Identity {
     /// The configured cluster id, if there is one.
     pub cluster_id: Option<String>,
+    /// A directory of another cluster is refused; otherwise it keeps its id, with a warning.
+    pub is_cluster_id_strict: bool,
     pub node_id: BrokerId,
     /// For a directory that has none yet.
     pub fresh_cluster_id: Uuid,
@@ -73,6 +75,8 @@ impl LogDir {
     /// Takes a data directory into use: makes it if it is missing, locks it, checks whose it is, and removes what deletions
     /// left. From here on a crash is a crash: the clean-stop marker is gone, durably, before anything else is written (I12).
     pub fn open(disk: Arc<dyn Disk>, path: &Path, identity: Identity) -> Result<LogDir, Error> {
+        // Before anything is written, be it the lock.
+        refuse_apache_kafka(&*disk, path)?;
         disk.create_dir_all(path).context("create", path)?;
         let lock = disk.lock(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => Error::Refused(format!(
@@ -333,15 +337,47 @@ fn identify(disk: &dyn Disk, path: &Path, names: &[String], identity: &Identity)
     }
     let cluster_id = get("cluster.id")?;
     if let Some(configured) = identity.cluster_id.as_deref().filter(|configured| *configured != cluster_id) {
+        if !identity.is_cluster_id_strict {
+            tracing::warn!(
+                "the data directory {} belongs to cluster {cluster_id} and stays with it, though {configured} is configured",
+                path.display()
+            );
+            return directory_id(&file, &properties).map(|id| (cluster_id.to_string(), id));
+        }
         return refuse(format!(
             "belongs to cluster {cluster_id}, but cluster {configured} is configured: set the cluster id or log.dirs right"
         ));
     }
-    let directory_id = properties.get("directory.id").and_then(|id| parse_base64_id(id));
-    let Some(directory_id) = directory_id else {
-        return Err(Error::Refused(format!("{} has no directory.id: it is damaged, put back a copy", file.display())));
+    directory_id(&file, &properties).map(|id| (cluster_id.to_string(), id))
+}
+
+fn directory_id(file: &Path, properties: &HashMap<&str, &str>) -> Result<Uuid, Error> {
+    let id = properties.get("directory.id").and_then(|id| parse_base64_id(id));
+    id.ok_or_else(|| Error::Refused(format!("{} has no directory.id: it is damaged, put back a copy", file.display())))
+}
+
+/// What Apache Kafka wrote is left as it is, to the byte. Its formats are ours, but its metadata log holds records of a quorum
+/// that we would not understand. It is known by files that it always makes and we never do, or by the version of
+/// `meta.properties` that it had with ZooKeeper.
+fn refuse_apache_kafka(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
+    const ITS_FILES: [&str; 2] = ["__cluster_metadata-0/quorum-state", "bootstrap.checkpoint"];
+    let its_file = ITS_FILES.into_iter().find(|name| disk.exists(&path.join(name)));
+    let sign = match its_file {
+        Some(name) => Some(name),
+        None => is_of_zookeeper(disk, path)?.then_some("meta.properties of a broker with ZooKeeper"),
     };
-    Ok((cluster_id.to_string(), directory_id))
+    let Some(sign) = sign else { return Ok(()) };
+    Err(Error::Refused(format!(
+        "{} holds data of Apache Kafka ({sign}), which is not opened in place yet; nothing in it was changed: set log.dirs to \
+         another directory or volume",
+        path.display()
+    )))
+}
+
+fn is_of_zookeeper(disk: &dyn Disk, path: &Path) -> Result<bool, Error> {
+    let content = checkpoint::read(disk, &path.join(META_PROPERTIES))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&content).into_owned();
+    Ok(text.lines().any(|line| line.trim() == "version=0") && text.lines().any(|line| line.starts_with("broker.id=")))
 }
 
 fn format(disk: &dyn Disk, path: &Path, file: &Path, identity: &Identity) -> Result<(String, Uuid), Error> {

@@ -47,8 +47,7 @@ fn without_a_word_it_listens_on_loopback_and_serves_at_once() {
 /// The catalogue must not promise what nobody reads, nor call ignored what somebody does.
 #[test]
 fn what_the_catalogue_calls_honoured_is_read_and_nothing_else() {
-    let mut values = load::merge(&Sources::default()).unwrap();
-    fill_in(&mut values);
+    let values = load::merge(&Sources::default()).unwrap();
     let reader = Reader { values: &values, read: RefCell::default(), problems: RefCell::default() };
     reader.refuse_clusters();
     reader.node_id();
@@ -208,8 +207,8 @@ fn a_refusal_is_one_sentence() {
         ),
         (
             "listeners=SSL://:9093",
-            "listener SSL (server.properties:1) speaks SSL, but only PLAINTEXT is served yet; remove it, or map it to \
-             PLAINTEXT in listener.security.protocol.map if the network is trusted",
+            "listeners (server.properties:1): SSL speaks SSL, but encryption (TLS) is not served yet, only PLAINTEXT; \
+             remove it, or map it to PLAINTEXT in listener.security.protocol.map if the network is trusted",
         ),
         (
             "listeners=EXTERNAL://:9093",
@@ -311,12 +310,42 @@ fn several_listeners_that_are_not_for_clients_may_be_anything() {
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     )
     .unwrap();
-    assert_eq!(settings.net.listeners.len(), 1);
-    assert_eq!(
-        settings.remarks,
-        ["settings without effect here: inter.broker.listener.name (this broker is alone in \
-                                   its cluster)"]
+    let listeners: Vec<_> =
+        settings.net.listeners.iter().map(|listener| (listener.name.as_str(), listener.is_for_controllers)).collect();
+    assert_eq!(listeners, [("PLAINTEXT", false), ("CONTROLLER", true)]);
+    assert!(settings.remarks.is_empty(), "{:?}", settings.remarks);
+}
+
+#[test]
+fn an_image_listens_for_others_and_keeps_data_on_the_volume() {
+    let start = |dialect: &str, variables: &[(&str, &str)], mounts: &[&str]| {
+        let all = variables.iter().copied().chain([(environment::DIALECT, dialect)]);
+        let environment = all.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let mounts = mounts.iter().map(|mount| mount.to_string()).collect();
+        Settings::load(&Sources { environment, mounts, host_name: "box".into(), ..Sources::default() }).unwrap()
+    };
+    let apache = start("auto", &[], &["/var/lib/kafka/data"]);
+    assert_eq!(apache.storage.log_dir, PathBuf::from("/var/lib/kafka/data"));
+    assert_eq!(apache.net.listeners[0].bind(), Bind::Everywhere);
+    assert_eq!(apache.net.listeners[0].advertised, address("localhost", 9092));
+    let one_variable = start("auto", &[("KAFKA_NUM_PARTITIONS", "3")], &[]);
+    assert_eq!(one_variable.net.listeners[0].advertised, address("localhost", 9092), "defaults are overlaid");
+    let bitnami = start("auto", &[("ALLOW_PLAINTEXT_LISTENER", "yes")], &["/bitnami/kafka", "/var/lib/kafka/data"]);
+    assert_eq!(bitnami.storage.log_dir, PathBuf::from("/bitnami/kafka/data"));
+    assert_eq!(bitnami.net.listeners[0].advertised, address("box", 9092));
+    let local = start("confluent-local", &[], &[]);
+    let ports: Vec<_> = local.net.listeners.iter().map(|listener| (listener.bind(), listener.port)).collect();
+    assert_eq!(ports, [(Bind::Loopback, 29092), (Bind::Everywhere, 9092)]);
+    let said = start(
+        "auto",
+        &[
+            ("KAFKA_LOG_DIRS", "/x"),
+            ("KAFKA_LISTENERS", "A://:1,PLAINTEXT://:2"),
+            ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "A:PLAINTEXT"),
+        ],
+        &["/bitnami"],
     );
+    assert_eq!((said.storage.log_dir, said.net.listeners.len()), (PathBuf::from("/x"), 2));
 }
 
 #[test]
@@ -334,7 +363,8 @@ fn what_has_no_effect_and_what_nobody_knows_is_said_once() {
         [
             "unknown setting abc (server.properties:5)",
             "unknown setting num.partition (server.properties:4); did you mean num.partitions?",
-            "settings without effect here: zookeeper.connect (Milena keeps its own metadata and asks no ZooKeeper); \
+            "settings without effect here: zookeeper.connect (Milena keeps its own metadata and asks no ZooKeeper, \
+             so brokers that share one do not find each other); \
              ssl.keystore.location, ssl.keystore.password (no listener with TLS is served yet); \
              listener.name.x.ssl.keystore.location (settings of one listener are not served yet); num.io.threads (work \
              moves between threads by itself and needs no pool sizes)",
@@ -386,9 +416,10 @@ fn compose_files_in_use_start_with_one_line_at_most() {
         ("KAFKA_LOG4J_ROOT_LOGLEVEL", "INFO"),
         ("KAFKA_TOOLS_LOG4J_LOGLEVEL", "ERROR"),
     ]);
-    assert_eq!(kraft.cluster_id.as_deref(), Some("ZJHvcGluLXRlc3QtY3AtMQ"));
+    let wanted = WantedClusterId { id: "ZJHvcGluLXRlc3QtY3AtMQ".into(), is_strict: false };
+    assert_eq!(kraft.cluster_id, Some(wanted));
     assert_eq!(kraft.net.listeners[1].advertised, address("localhost", 9092));
-    assert_eq!(kraft.remarks.len(), 1, "{:?}", kraft.remarks);
+    assert!(kraft.remarks.is_empty(), "{:?}", kraft.remarks);
 
     let zookeeper = start(&[
         ("KAFKA_BROKER_ID", "1"),

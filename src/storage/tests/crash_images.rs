@@ -41,6 +41,7 @@ struct Process {
 fn start(disk: &SimDisk) -> Result<Process, Error> {
     let identity = Identity {
         cluster_id: None,
+        is_cluster_id_strict: true,
         node_id: BrokerId(1),
         fresh_cluster_id: uuid::Uuid::from_u128(1),
         fresh_directory_id: uuid::Uuid::from_u128(2),

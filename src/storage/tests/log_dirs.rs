@@ -14,6 +14,7 @@ use crate::types::*;
 fn identity() -> Identity {
     Identity {
         cluster_id: None,
+        is_cluster_id_strict: true,
         node_id: BrokerId(1),
         fresh_cluster_id: uuid::Uuid::from_u128(1),
         fresh_directory_id: uuid::Uuid::from_u128(2),
@@ -242,4 +243,38 @@ fn the_longest_topic_name_can_be_removed_and_set_aside() {
     assert!(dir.partition_dirs().unwrap().is_empty());
     let names = disk.list(root.path()).unwrap();
     assert_eq!(names.iter().filter(|name| name.ends_with("-stray")).count(), 1);
+}
+
+/// A volume that Apache Kafka used is recognised, and not even the lock file is written.
+#[test]
+fn what_apache_kafka_wrote_is_left_as_it_is() {
+    let meta = |version| format!("#\n#Tue Nov 24 10:00:00 UTC 2026\nnode.id=1\nversion={version}\ncluster.id=c\n");
+    let cases = [
+        (meta(1), "__cluster_metadata-0/quorum-state"),
+        (meta(1), "bootstrap.checkpoint"),
+        (meta(0) + "broker.id=1\n", "some-topic-0/00000000000000000000.log"),
+    ];
+    for (meta, file) in cases {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("meta.properties"), &meta).unwrap();
+        std::fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(root.path().join(file), "x").unwrap();
+        let sentence = refused(LogDir::open(Arc::new(RealDisk), root.path(), identity()));
+        assert!(sentence.contains("Apache Kafka") && sentence.contains("log.dirs"), "{sentence}");
+        assert!(!root.path().join(".lock").exists(), "nothing was written");
+        assert_eq!(std::fs::read_to_string(root.path().join("meta.properties")).unwrap(), meta);
+    }
+}
+
+#[test]
+fn a_cluster_id_that_is_only_wished_for_gives_way_to_the_directorys() {
+    let root = tempfile::tempdir().unwrap();
+    let open = |wished: Option<&str>, is_cluster_id_strict| {
+        let identity = Identity { cluster_id: wished.map(str::to_string), is_cluster_id_strict, ..identity() };
+        LogDir::open(Arc::new(RealDisk), root.path(), identity).map(|dir| dir.cluster_id().to_string())
+    };
+    assert_eq!(open(Some("my-cluster"), false).unwrap(), "my-cluster");
+    assert_eq!(open(Some("another"), false).unwrap(), "my-cluster");
+    assert_eq!(open(None, false).unwrap(), "my-cluster");
+    assert!(open(Some("another"), true).is_err());
 }
