@@ -22,6 +22,9 @@ impl Walk {
     /// Sends what `request` makes in each version, and reads the answer.
     async fn each<R: Request>(&mut self, request: impl Fn(i16) -> R) {
         let row = api(R::KEY).unwrap_or_else(|| panic!("API {} has no row", R::KEY));
+        // Every version the message crate has; all of them were served by some release of Kafka up to 4.3.
+        let known = if R::KEY == 0 { 0..=R::VERSIONS.max } else { R::VERSIONS.min..=R::VERSIONS.max };
+        assert_eq!(row.min_version..=row.max_version, known, "{}", row.name);
         let first = if R::KEY == 0 { FIRST_PRODUCE } else { row.min_version };
         for version in first..=row.max_version {
             self.client.ask(version, request(version)).await;

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
@@ -50,7 +51,8 @@ async fn delete_all(broker: Arc<Broker>, request: DeleteRecordsRequest) -> Delet
             let name = topic.name.0.as_str();
             let ask = |index: i32, offset| (index, ask(&broker, name, index, Offset(offset)));
             let asked = topic.partitions.iter().map(|each| ask(each.partition_index, each.offset));
-            topics.push((name.to_string(), asked.collect()));
+            // Named twice, a partition is cut once, as it was named last.
+            topics.push((name.to_string(), asked.collect::<IndexMap<_, _>>().into_iter().collect()));
         }
         let all = topics.iter().flat_map(|(_, partitions)| partitions);
         let granted: Vec<_> = all.filter_map(|(_, asked)| asked.clone().ok()).collect();

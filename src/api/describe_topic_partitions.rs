@@ -2,7 +2,7 @@
 //!
 //! At most as many partitions as the client and `max.request.partition.size.limit` allow; where the page ends stands in the
 //! cursor, with which the client asks for the next. An empty list means all topics. A request that cannot be right (a
-//! negative cursor, a cursor outside the list) has no field for its error: like Kafka, it is answered without topics.
+//! negative cursor, a cursor outside the list) has no field for its error: like Kafka, every topic it names gets it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
 };
 use kafka_protocol::messages::{self as m, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 
-use super::metadata::ALL_TOPIC_OPERATIONS;
+use super::metadata::{ALL_TOPIC_OPERATIONS, NO_OPERATIONS};
 use super::{Context, Reply, text};
 use crate::state::metadata::{Image, PartitionInfo, Topic, is_internal};
 use crate::types::{ErrorCode, TopicName};
@@ -29,9 +29,9 @@ fn respond(image: &Image, request: &DescribeTopicPartitionsRequest, most: usize)
     let from = request.cursor.as_ref().map_or("", |cursor| cursor.topic_name.0.as_str());
     let listed = request.topics.iter().any(|topic| topic.name.0.as_str() == from);
     let first = request.cursor.as_ref().map_or(0, |cursor| cursor.partition_index);
-    let Ok(first) = usize::try_from(first) else { return response };
+    let Ok(first) = usize::try_from(first) else { return refused(request) };
     if request.cursor.is_some() && !request.topics.is_empty() && !listed {
-        return response;
+        return refused(request);
     }
     let asked = usize::try_from(request.response_partition_limit).unwrap_or(0);
     let mut left = asked.min(most).max(1);
@@ -55,6 +55,17 @@ fn respond(image: &Image, request: &DescribeTopicPartitionsRequest, most: usize)
         }
     }
     response
+}
+
+/// Every topic that was named, with the error of the request.
+fn refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let topics = request.topics.iter().map(|topic| {
+        DescribeTopicPartitionsResponseTopic::default()
+            .with_error_code(ErrorCode::InvalidRequest.code())
+            .with_name(Some(m::TopicName(text(&*topic.name.0))))
+            .with_topic_authorized_operations(NO_OPERATIONS)
+    });
+    DescribeTopicPartitionsResponse::default().with_topics(topics.collect())
 }
 
 /// The topics to be told, by name, from the cursor's on; of all topics no more than a page can hold.
@@ -190,6 +201,7 @@ mod tests {
         assert_eq!(ask(&["a"], 0, None), (vec![topic("a", 0, &[0])], None));
         assert_eq!(ask(&[], 2, Some(("c", 99))), (vec![topic("c", 0, &[])], None));
         assert_eq!(ask(&[], 2, Some(("c", -1))), (vec![], None));
-        assert_eq!(ask(&["a"], 2, Some(("b", 0))), (vec![], None));
+        assert_eq!(ask(&["a"], 2, Some(("b", 0))), (vec![topic("a", 42, &[])], None));
+        assert_eq!(ask(&["a", "b"], 2, Some(("b", -1))), (vec![topic("a", 42, &[]), topic("b", 42, &[])], None));
     }
 }

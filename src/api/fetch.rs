@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
+use indexmap::IndexMap;
 use kafka_protocol::messages::FetchRequest;
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<Fetch
         min_bytes: i64::from(request.min_bytes),
         isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
     };
+    // No broker follows this one.
+    let is_replica = request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0;
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let plan = {
         let now = broker.clock.now().mono;
@@ -41,7 +44,7 @@ pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<Fetch
         Ok(plan) => plan,
         Err(code) => return Reply::Now(FetchAnswer::failed(code)),
     };
-    let targets = plan.partitions.into_iter().map(|(key, wanted)| Target::new(&broker, key, wanted, version)).collect();
+    let targets = plan.partitions.into_iter().map(|(key, wanted)| Target::new(&broker, key, wanted, version, is_replica)).collect();
     let fetch = Fetch { broker, terms, targets, session_id: plan.session_id, incremental: plan.incremental };
     let found = fetch.look();
     if found.is_enough(&fetch.terms) || fetch.targets.is_empty() || deadline <= Instant::now() {
@@ -64,7 +67,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(broker: &Broker, key: PartitionKey, wanted: Wanted, version: i16) -> Self {
+    fn new(broker: &Broker, key: PartitionKey, wanted: Wanted, version: i16, is_replica: bool) -> Self {
         let partition = if version >= 13 && key.topic.as_str().is_empty() {
             Err(ErrorCode::UnknownTopicId)
         } else {
@@ -73,6 +76,7 @@ impl Target {
         // A topic deleted and made again under its name is another topic (I22).
         let partition = match partition {
             Ok(found) if !key.topic_id.is_zero() && found.topic_id != key.topic_id => Err(ErrorCode::InconsistentTopicId),
+            Ok(_) if is_replica => Err(ErrorCode::NotLeaderOrFollower),
             other => other,
         };
         Target { key, wanted, partition }
@@ -270,7 +274,8 @@ fn session_part(broker: &Broker, request: FetchRequest, version: i16) -> Request
         true => image.topic_by_id(TopicId(id)).map_or_else(|| TopicName::from(""), |topic| topic.name.clone()),
         false => TopicName::from(name),
     };
-    let mut partitions = Vec::new();
+    // Named twice, a partition is read once, as it was named last.
+    let mut partitions = IndexMap::new();
     for topic in &request.topics {
         let topic_name = name(&topic.topic.0, topic.topic_id);
         for partition in &topic.partitions {
@@ -285,7 +290,7 @@ fn session_part(broker: &Broker, request: FetchRequest, version: i16) -> Request
                 last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
                 max_bytes: partition.partition_max_bytes,
             };
-            partitions.push((key, wanted));
+            partitions.insert(key, wanted);
         }
     }
     let mut forgotten = Vec::new();
@@ -302,7 +307,7 @@ fn session_part(broker: &Broker, request: FetchRequest, version: i16) -> Request
         session_id: request.session_id,
         session_epoch: request.session_epoch,
         uses_topic_ids,
-        partitions,
+        partitions: partitions.into_iter().collect(),
         forgotten,
     }
 }

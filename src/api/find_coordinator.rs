@@ -16,6 +16,11 @@ use crate::types::ErrorCode;
 const LAST_SINGLE_VERSION: i16 = 3;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+
+/// Kafka's sentence for the code, which it gives for want of a better one.
+const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by the client library or the \
+                               message was sent to an incompatible broker. See the broker logs for more details.";
 
 pub async fn handle(ctx: &mut Context<'_>, request: FindCoordinatorRequest) -> Reply<FindCoordinatorResponse> {
     let (host, port) = ctx.broker.advertised(ctx.session.peer.listener);
@@ -35,7 +40,9 @@ fn respond(request: &FindCoordinatorRequest, me: Node, version: i16) -> FindCoor
         GROUP | TRANSACTION => (ErrorCode::None, text(ErrorCode::None.name()), me),
         other => {
             let nobody = Node { id: BrokerId(-1), host: text(""), port: -1 };
-            (ErrorCode::InvalidRequest, text(format!("There is no coordinator for key type {other}.")), nobody)
+            // Of share groups Kafka knows the type, and says nothing when it does not coordinate them.
+            let message = if other == SHARE { "" } else { INVALID_REQUEST };
+            (ErrorCode::InvalidRequest, text(message), nobody)
         }
     };
     if version <= LAST_SINGLE_VERSION {
@@ -46,10 +53,13 @@ fn respond(request: &FindCoordinatorRequest, me: Node, version: i16) -> FindCoor
             .with_host(node.host)
             .with_port(node.port);
     }
+    // On success the two forms differ: "NONE" above, nothing here.
+    let message = if code == ErrorCode::None { text("") } else { message };
     let found = |key: &StrBytes| {
         Coordinator::default()
             .with_key(key.clone())
             .with_error_code(code.code())
+            .with_error_message(Some(message.clone()))
             .with_node_id(node.id)
             .with_host(node.host.clone())
             .with_port(node.port)

@@ -34,7 +34,10 @@ pub async fn handle(ctx: &mut Context<'_>, request: JoinGroupRequest) -> Reply<J
     Reply::Later(Box::pin(async move {
         let response = match answer.await {
             Ok(answer) => answer.join(),
-            Err(code) => JoinGroupResponse::default().with_error_code(code.code()).with_member_id(member_id),
+            Err(code) => JoinGroupResponse::default()
+                .with_error_code(code.code())
+                .with_protocol_name(None)
+                .with_member_id(member_id),
         };
         lower(response, version)
     }))

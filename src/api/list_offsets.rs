@@ -10,15 +10,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use kafka_protocol::messages::{self as m, ListOffsetsRequest, ListOffsetsResponse};
 
-use super::{Context, Reply};
+use super::{Context, Reply, text};
 use crate::broker::Broker;
 use crate::broker::partition::Partition;
 use crate::broker::waiters::wait_for_commit;
-use crate::types::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use crate::types::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicName};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -60,25 +61,24 @@ fn uncommitted(ctx: &Context<'_>, request: &ListOffsetsRequest) -> Vec<(Arc<Part
 
 fn answer_all(broker: &Broker, version: i16, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let committed = request.isolation_level == 1;
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let mut asked: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition_index).collect();
-        asked.sort_unstable();
-        let partitions = topic.partitions.iter().map(|wanted| {
-            let index = wanted.partition_index;
-            let twice =
-                asked.partition_point(|other| *other <= index) - asked.partition_point(|other| *other < index) > 1;
-            // Kafka: a partition asked for twice in one request is an error for both.
-            let found = match twice {
-                true => Err(ErrorCode::InvalidRequest),
-                false => find(broker, version, &topic.name.0, wanted, committed),
-            };
-            answer(version, index, found)
-        });
-        let partitions = partitions.collect();
-        topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
+    let mut topics: IndexMap<TopicName, IndexMap<i32, Result<Found, ErrorCode>>> = IndexMap::new();
+    for topic in &request.topics {
+        let name = TopicName::from(&*topic.name.0);
+        for wanted in &topic.partitions {
+            let found = find(broker, version, name.as_str(), wanted, committed);
+            let known = topics.entry(name.clone()).or_default();
+            // Kafka: a partition asked for twice in one request is answered once, with an error.
+            let found = if known.contains_key(&wanted.partition_index) { Err(ErrorCode::InvalidRequest) } else { found };
+            known.insert(wanted.partition_index, found);
+        }
     }
-    ListOffsetsResponse::default().with_topics(topics)
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, found)| answer(version, index, found));
+        ListOffsetsTopicResponse::default()
+            .with_name(m::TopicName(text(name.as_str())))
+            .with_partitions(partitions.collect())
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
 fn find(

@@ -5,8 +5,10 @@
 //! thing: a topic that is created on demand is there, with its leader, before this answer leaves; Kafka answers
 //! UNKNOWN_TOPIC_OR_PARTITION first and has the client ask again. Not yet: rack, several brokers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -34,7 +36,10 @@ pub async fn handle(ctx: &mut Context<'_>, request: MetadataRequest) -> Reply<Me
     };
     let wanted = match wanted(&request, ctx.version) {
         Ok(wanted) => wanted,
-        Err(()) => return Reply::Now(scene.respond(&ctx.broker.image(), Vec::new(), ErrorCode::InvalidRequest)),
+        Err(()) => {
+            let refused = request.topics.unwrap_or_default().into_iter().map(refused).collect();
+            return Reply::Now(scene.respond(&ctx.broker.image(), refused, ErrorCode::InvalidRequest));
+        }
     };
     let image = ctx.broker.image();
     let missing = match &wanted {
@@ -85,6 +90,15 @@ fn wanted(request: &MetadataRequest, version: i16) -> Result<Wanted, ()> {
     Ok(Wanted::These(these))
 }
 
+/// How a topic is answered when the request as a whole is wrong.
+fn refused(topic: MetadataRequestTopic) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_error_code(ErrorCode::InvalidRequest.code())
+        .with_name(Some(topic.name.unwrap_or_default()))
+        .with_topic_id(topic.topic_id)
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
 fn may_create(ctx: &Context<'_>, request: &MetadataRequest) -> bool {
     ctx.broker.settings.controller.auto_create_topics && (ctx.version < 4 || request.allow_auto_topic_creation)
 }
@@ -115,7 +129,12 @@ impl Scene {
     fn topics(&self, image: &Image, wanted: &Wanted, refused: &[(TopicName, ErrorCode)]) -> Vec<MetadataResponseTopic> {
         match wanted {
             Wanted::All => image.topics().map(|topic| self.found(topic)).collect(),
-            Wanted::These(topics) => topics.iter().map(|(name, id)| self.topic(image, name, *id, refused)).collect(),
+            Wanted::These(topics) => {
+                let mut seen = HashSet::new();
+                let all = topics.iter().map(|(name, id)| self.topic(image, name, *id, refused));
+                // A topic is answered once, however often it was asked for.
+                all.filter(|topic| seen.insert((topic.name.clone(), topic.topic_id))).collect()
+            }
         }
     }
 

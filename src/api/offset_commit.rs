@@ -38,9 +38,11 @@ pub async fn handle(ctx: &mut Context<'_>, mut request: OffsetCommitRequest) -> 
     }))
 }
 
-/// Takes what does not exist out of the request; the answer has an entry for everything, in the order asked.
+/// Takes what does not exist out of the request; the answer has an entry for everything, in the order asked, but for topics
+/// of which nothing was said.
 fn look_up(image: &Image, request: &mut OffsetCommitRequest) -> OffsetCommitResponse {
     let mut response = OffsetCommitResponse::default();
+    request.topics.retain(|topic| !topic.partitions.is_empty());
     for topic in &mut request.topics {
         let known = image.topic(&topic.name);
         let partition_count = known.map_or(0, |known| known.partitions.len());

@@ -25,6 +25,7 @@ use crate::types::{ErrorCode, Offset, TopicName};
 
 pub const KEY: i16 = 0;
 pub const FIRST_VERSION: i16 = 3;
+const TOPIC_IDS_SINCE: i16 = 13;
 
 const ACKS_ALL: i16 = -1;
 
@@ -34,8 +35,11 @@ pub async fn handle(ctx: &mut Context<'_>, request: ProduceRequest) -> Reply<Pro
         return Reply::Now(refuse_all(&request, ErrorCode::InvalidRequiredAcks));
     }
     let mut answers = Answers::default();
-    for topic in request.topic_data {
-        let named = ctx.topic_name(topic.name.0.as_str(), topic.topic_id);
+    for topic in request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty()) {
+        let named = match topic.topic_id.is_nil() && ctx.version >= TOPIC_IDS_SINCE {
+            true => Err(ErrorCode::UnknownTopicId),
+            false => ctx.topic_name(topic.name.0.as_str(), topic.topic_id),
+        };
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let outcome = match &named {
@@ -87,12 +91,15 @@ impl Refused {
     }
 
     fn by_rule(partition: &Partition, refusal: Refusal) -> Self {
+        let refused = match refusal.by_log {
+            true => Refused::by_log(partition, refusal.code),
+            false => Refused::from(refusal.code),
+        };
         if refusal.record_errors.is_empty() {
             tracing::debug!(partition = %partition.name, reason = refusal.message, "batch refused");
-            return Refused::from(refusal.code);
+            return refused;
         }
-        let by_log = Refused::by_log(partition, refusal.code);
-        Refused { message: Some(refusal.message), record_errors: refusal.record_errors, ..by_log }
+        Refused { message: Some(refusal.message), record_errors: refusal.record_errors, ..refused }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Refusal {
     pub message: String,
     /// Which records, by their place in the batch, and why; only where single records are at fault.
     pub record_errors: Vec<(i32, String)>,
+    /// Found in looking through the batch, which Kafka's log does: then the answer tells where that log starts.
+    pub by_log: bool,
 }
 
 impl Refusal {
@@ -51,7 +53,7 @@ impl Refusal {
     }
 
     fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into(), record_errors: Vec::new() }
+        Refusal { code, message: message.into(), record_errors: Vec::new(), by_log: false }
     }
 
     fn invalid(message: impl Into<String>) -> Refusal {
@@ -78,6 +80,11 @@ impl From<Unpack> for Refusal {
 /// Judges what a client sent for one partition: exactly one batch of magic 2.
 pub fn validate(records: Bytes, rules: &Rules<'_>) -> Result<ValidBatch, Refusal> {
     let header = one_batch(&records, rules)?;
+    let judged = judge(header, records, rules);
+    judged.map_err(|refusal| Refusal { by_log: refusal.code == ErrorCode::InvalidRecord || refusal.by_log, ..refusal })
+}
+
+fn judge(header: Header, records: Bytes, rules: &Rules<'_>) -> Result<ValidBatch, Refusal> {
     check_append(&header, &records, rules)?;
     check_header(&header, rules)?;
     let source = header.compression();
@@ -295,7 +302,7 @@ fn refuse_records(header: &Header, mut records: &[u8], rules: &Rules<'_>) -> Res
     } else {
         first_three_errors(&errors)
     };
-    Err(Refusal { code, message, record_errors: errors })
+    Err(Refusal { code, message, record_errors: errors, by_log: true })
 }
 
 fn first_three_errors(errors: &[(i32, String)]) -> String {

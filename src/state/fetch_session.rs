@@ -135,8 +135,7 @@ impl FetchSessions {
         if session.epoch != request.session_epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
-        let says_something = !request.partitions.is_empty() || !request.forgotten.is_empty();
-        if session.uses_topic_ids != request.uses_topic_ids && says_something {
+        if session.uses_topic_ids != request.uses_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
         session.last_used = now;

@@ -49,7 +49,7 @@ impl LeaderEpochs {
     /// epoch that has not been seen yet; for one older than the log, that epoch with the start of the first known.
     pub fn end_offset_for(&self, epoch: LeaderEpoch, log_end: Offset) -> (LeaderEpoch, Offset) {
         const UNKNOWN: (LeaderEpoch, Offset) = (LeaderEpoch::NONE, Offset::NONE);
-        if epoch < LeaderEpoch::ZERO {
+        if epoch == LeaderEpoch::NONE {
             return UNKNOWN;
         }
         if self.latest() == Some(epoch) {
@@ -117,6 +117,8 @@ mod tests {
         assert_eq!(end(1), (1, 10));
         assert_eq!(end(7), (-1, -1));
         assert_eq!(end(-1), (-1, -1));
+        // As Kafka 4.3.1 answers what no client asks.
+        assert_eq!(end(-7), (-7, 10));
         assert_eq!(epochs(&[]).end_offset_for(LeaderEpoch(0), Offset(0)), (LeaderEpoch::NONE, Offset::NONE));
     }
 

@@ -436,7 +436,8 @@ impl Producer {
     fn check_sequence(&self, header: &Header, at: Offset, partition: &str) -> Result<(), (ErrorCode, String)> {
         let (id, first) = (header.producer_id, header.base_sequence);
         if header.producer_epoch != self.epoch {
-            if first == Sequence(0) {
+            // Nothing is known of the sequences of a producer without an epoch.
+            if first == Sequence(0) || self.epoch == ProducerEpoch::NONE {
                 return Ok(());
             }
             let message = format!(

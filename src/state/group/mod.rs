@@ -780,6 +780,7 @@ pub fn partition_of(group_id: &str, partition_count: i32) -> i32 {
 fn refused_join(member_id: &str, code: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .with_error_code(code as i16)
+        .with_protocol_name(None)
         .with_member_id(StrBytes::from_string(member_id.to_string()))
 }
 

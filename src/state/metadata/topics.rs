@@ -281,11 +281,16 @@ impl Metadata {
                 TopicRef::Name(name) => match self.image.topic(name.as_str()) {
                     Some(topic) if ids.contains_key(&topic.id) => {
                         let message = "The provided topic name maps to an ID that was already supplied.";
-                        refused_name(name, Refused::new(ErrorCode::InvalidRequest, message))
+                        let result = Err(Refused::new(ErrorCode::InvalidRequest, message));
+                        DeletedTopic { name: Some(name), id: topic.id, result }
                     }
                     Some(topic) => DeletedTopic { name: Some(name), id: topic.id, result: Ok(()) },
                     None => refused_name(name, unknown_topic()),
                 },
+                // Its name was given as well: that answer is for both.
+                TopicRef::Id(id) if self.image.topic_by_id(id).is_some_and(|topic| names.contains_key(&topic.name)) => {
+                    continue;
+                }
                 TopicRef::Id(id) => match self.image.topic_by_id(id) {
                     Some(topic) => DeletedTopic { name: Some(topic.name.clone()), id, result: Ok(()) },
                     None => refused_id(id, unknown_topic_id()),
