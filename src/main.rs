@@ -13,6 +13,7 @@ use milena::clock::SystemClock;
 use milena::config::{Settings, Sources};
 use milena::house::House;
 use milena::storage::disk::RealDisk;
+use milena::tools::{self, Tool};
 
 const HELP: &str = "\
 milena: a broker that speaks the Kafka protocol
@@ -35,12 +36,27 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
+    if let Some((tool, arguments)) = called_as_tool() {
+        return tool.run(&arguments);
+    }
     milena::memory::give_back_early();
     match parse_flags() {
         Ok(Some(flags)) => run(flags),
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => complain(&format!("{error}; milena --help says what there is")),
     }
+}
+
+/// The name of the program decides, and then the first argument: `kafka-topics --list`, `milena kafka-topics --list` and
+/// `milena topics --list` are the same.
+fn called_as_tool() -> Option<(&'static Tool, Vec<String>)> {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next()?;
+    if let Some(tool) = tools::named(&program) {
+        return Some((tool, words.collect()));
+    }
+    let tool = tools::named(&words.next()?)?;
+    Some((tool, words.collect()))
 }
 
 fn parse_flags() -> Result<Option<Flags>, lexopt::Error> {

@@ -1,0 +1,109 @@
+//! Kafka's command line tools: one file per tool, named as Kafka names it. A tool parses its flags, asks through
+//! [`crate::client`], and prints what Apache Kafka 4.3.1's tool of that name prints, so that scripts see no difference.
+//!
+//! Flags that Kafka removed and that people still write are taken: `--zookeeper` (with a word on stderr), `--broker-list`,
+//! `--whitelist`. The binary is one; `main` asks [`named`] whether it was called by the name of a tool.
+
+mod flags;
+mod formatter;
+mod interrupt;
+mod java;
+mod line_reader;
+mod output;
+mod target;
+mod topics;
+
+mod kafka_console_consumer;
+mod kafka_console_producer;
+mod kafka_topics;
+
+use std::process::ExitCode;
+
+use output::Output;
+
+/// Why a tool ends with something else than 0.
+enum Failure {
+    /// The flags make no sense: the sentence and the usage go to stderr, exit 1.
+    Usage(String),
+    /// A sentence for stderr, exit 1.
+    Error(String),
+    /// Everything was said.
+    Exit(u8),
+    /// `--help`, `--version`: the text was printed.
+    Shown,
+}
+
+impl From<crate::client::Error> for Failure {
+    fn from(error: crate::client::Error) -> Self {
+        Failure::Error(error.to_string())
+    }
+}
+
+type Done = Result<(), Failure>;
+
+/// A tool, by the name that people type.
+pub struct Tool {
+    pub name: &'static str,
+    /// Other names for the same, as `kafka-run-class` and older images have them.
+    aliases: &'static [&'static str],
+    pub about: &'static str,
+    usage: fn() -> flags::Usage,
+    run: fn(&[String], &mut Output) -> Done,
+}
+
+/// Every tool there is, in the order in which `milena --help` lists them.
+pub const TOOLS: &[Tool] = &[kafka_topics::TOOL, kafka_console_producer::TOOL, kafka_console_consumer::TOOL];
+
+/// The tool of a name: `kafka-topics`, `kafka-topics.sh`, a path to either, or `topics`.
+pub fn named(name: &str) -> Option<&'static Tool> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let name = name.strip_suffix(".sh").unwrap_or(name);
+    let is_it = |known: &str| known == name || known.strip_prefix("kafka-") == Some(name);
+    TOOLS.iter().find(|tool| is_it(tool.name) || tool.aliases.contains(&name))
+}
+
+impl Tool {
+    /// Runs with the arguments behind the name.
+    pub fn run(&self, arguments: &[String]) -> ExitCode {
+        let mut output = Output::new();
+        let done = (self.run)(arguments, &mut output);
+        output.flush();
+        match done {
+            Ok(()) | Err(Failure::Shown) => ExitCode::SUCCESS,
+            Err(Failure::Exit(code)) => ExitCode::from(code),
+            Err(Failure::Error(sentence)) => {
+                eprintln!("{sentence}");
+                ExitCode::FAILURE
+            }
+            Err(Failure::Usage(sentence)) => {
+                eprintln!("{sentence}");
+                eprint!("{}", (self.usage)());
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_found_under_every_name_it_is_called_by() {
+        for name in ["kafka-topics", "kafka-topics.sh", "/opt/kafka/bin/kafka-topics.sh", "topics", "./topics"] {
+            assert_eq!(named(name).map(|tool| tool.name), Some("kafka-topics"), "{name}");
+        }
+        for name in ["milena", "config", "kafka", "", "kafka-", ".sh"] {
+            assert!(named(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_two_tools_share_a_name() {
+        let mut names: Vec<_> = TOOLS.iter().flat_map(|tool| tool.aliases.iter().chain([&tool.name])).collect();
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
