@@ -21,6 +21,21 @@ async fn commit(client: &mut Client, group: &str, name: &str, offset: i64) -> i1
     client.ask(8, request).await.topics[0].partitions[0].error_code
 }
 
+/// Somebody deletes the topic that groups are kept in: they are lost, as on Kafka, and new ones are kept in a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_work_again_after_their_topic_was_deleted() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    assert_eq!(commit(&mut client, "g", "t", 5).await, 0);
+    client.delete_topic("__consumer_offsets").await;
+    assert_eq!(committed(&mut client, "g", "t").await, -1);
+    assert_eq!(commit(&mut client, "g", "t", 6).await, 0);
+    assert_eq!(committed(&mut client, "g", "t").await, 6);
+    assert_eq!(groups(&mut client).await, ["g"]);
+    broker.stop().await;
+}
+
 async fn committed(client: &mut Client, group: &str, name: &str) -> i64 {
     let topics = vec![
         m::offset_fetch_request::OffsetFetchRequestTopic::default()

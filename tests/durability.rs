@@ -16,6 +16,7 @@ use milena::storage::disk::{Disk, DiskFile, RealDisk};
 use milena::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use support::{Client, batch, produce_request, settings, values};
 
+const NOT_COORDINATOR: i16 = 16;
 const KAFKA_STORAGE_ERROR: i16 = 56;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -211,5 +212,28 @@ async fn i17_a_failed_flush_is_final_and_i25_others_go_on() {
     assert_eq!(client.produce("well", 0, batch(&[b"fine"])).await, Ok(0));
     let metrics = &scene.house.broker.metrics;
     assert_eq!(metrics.flush_failures.get(), 1);
+    scene.house.stop().await;
+}
+
+/// I62, I111: a group whose log cannot be flushed says so, to those who wait and to those who come later; nobody is left
+/// without an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn i62_a_group_whose_log_fails_answers_with_an_error() {
+    let scene = Scene::start().await;
+    let mut client = scene.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    assert_eq!(client.ask(8, support::commit_request("g", "t", 1)).await.topics[0].partitions[0].error_code, 0);
+    scene.gate.set(Flushes::Fail, "__consumer_offsets-");
+    let lost = client.ask(8, support::commit_request("g", "t", 2)).await;
+    assert_eq!(lost.topics[0].partitions[0].error_code, NOT_COORDINATOR);
+    scene.gate.set(Flushes::Work, "");
+    for _ in 0..2 {
+        let late = client.ask(8, support::commit_request("g", "t", 3)).await;
+        assert_eq!(late.topics[0].partitions[0].error_code, NOT_COORDINATOR);
+        let group =
+            m::offset_fetch_request::OffsetFetchRequestGroup::default().with_group_id(support::text("g").into());
+        let fetched = client.ask(8, m::OffsetFetchRequest::default().with_groups(vec![group.with_topics(None)])).await;
+        assert_eq!(fetched.groups[0].error_code, NOT_COORDINATOR);
+    }
     scene.house.stop().await;
 }

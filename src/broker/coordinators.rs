@@ -15,6 +15,7 @@ use crate::storage::log::Origin;
 use crate::types::{ConnectionId, ErrorCode, TopicId, TopicName};
 
 use super::driver::{Driver, Published};
+use super::partition::Partition;
 use super::record_log::{Codec, PartitionLog};
 use super::{Broker, tasks};
 
@@ -48,12 +49,15 @@ impl Codec for GroupCodec {
 
 type GroupDriver = Arc<Driver<Groups>>;
 
+/// A partition of one `__consumer_offsets`: deleted and made again it is another topic.
+type Place = (TopicId, i32);
+
 pub struct GroupCoordinators {
     config: Arc<GroupConfig>,
-    /// One cell per partition, filled at the first use. Grows with the topic.
-    drivers: Mutex<HashMap<i32, Arc<OnceCell<GroupDriver>>>>,
+    /// One cell per partition, filled at the first use. Grows with the topic; another topic of that name gets others.
+    drivers: Mutex<HashMap<Place, Arc<OnceCell<GroupDriver>>>>,
     /// Which partitions a connection has spoken to, to be told when it closes.
-    spoken: Mutex<HashMap<ConnectionId, BTreeSet<i32>>>,
+    spoken: Mutex<HashMap<ConnectionId, BTreeSet<Place>>>,
 }
 
 impl GroupCoordinators {
@@ -70,8 +74,9 @@ impl GroupCoordinators {
         input: GroupInput,
     ) -> Result<impl Future<Output = Result<GroupAnswer, ErrorCode>> + Send + use<>, ErrorCode> {
         let partition = self.partition_of(broker, group_id).await?;
-        self.note(connection, partition);
-        let driver = self.driver(broker, partition).await?;
+        let log = broker.partition(CONSUMER_OFFSETS, partition)?;
+        self.note(connection, (log.topic_id, partition));
+        let driver = self.driver(broker, log).await?;
         Ok(driver.ask(input))
     }
 
@@ -85,9 +90,9 @@ impl GroupCoordinators {
         let mut asked = Vec::new();
         for partition in 0..count as i32 {
             // A partition without a record holds no group; its machine need not be made to say so.
-            let has_records = broker.partition(CONSUMER_OFFSETS, partition)?.log_end_offset()?.0 > 0;
-            if has_records || self.is_loaded(partition) {
-                asked.push(self.driver(broker, partition).await?.ask(input()));
+            let log = broker.partition(CONSUMER_OFFSETS, partition)?;
+            if log.log_end_offset()?.0 > 0 || self.is_loaded((log.topic_id, partition)) {
+                asked.push(self.driver(broker, log).await?.ask(input()));
             }
         }
         let mut answers = Vec::with_capacity(asked.len());
@@ -99,9 +104,9 @@ impl GroupCoordinators {
 
     /// A connection has gone: the members it carried are given their grace.
     pub fn connection_closed(&self, connection: ConnectionId) {
-        let Some(partitions) = lock(&self.spoken).remove(&connection) else { return };
-        for partition in partitions {
-            let cell = lock(&self.drivers).get(&partition).cloned();
+        let Some(places) = lock(&self.spoken).remove(&connection) else { return };
+        for place in places {
+            let cell = lock(&self.drivers).get(&place).cloned();
             if let Some(driver) = cell.as_ref().and_then(|cell| cell.get()) {
                 driver.tell(GroupInput::ConnectionClosed { connection });
             }
@@ -112,11 +117,9 @@ impl GroupCoordinators {
     pub async fn load_all(&self, broker: &Arc<Broker>) {
         let count = broker.image().topic(CONSUMER_OFFSETS).map_or(0, |topic| topic.partitions.len());
         for partition in 0..count as i32 {
-            let has_records = broker
-                .partition(CONSUMER_OFFSETS, partition)
-                .and_then(|partition| partition.log_end_offset())
-                .is_ok_and(|end| end.0 > 0);
-            if has_records && let Err(error) = self.driver(broker, partition).await {
+            let Ok(log) = broker.partition(CONSUMER_OFFSETS, partition) else { continue };
+            let has_records = log.log_end_offset().is_ok_and(|end| end.0 > 0);
+            if has_records && let Err(error) = self.driver(broker, log).await {
                 tracing::error!(partition, %error, "a partition of the group coordinator cannot be loaded");
             }
         }
@@ -133,17 +136,20 @@ impl GroupCoordinators {
         Ok(java_hash(group_id).checked_abs().unwrap_or(0) % count)
     }
 
-    fn is_loaded(&self, partition: i32) -> bool {
-        lock(&self.drivers).get(&partition).is_some_and(|cell| cell.initialized())
+    fn is_loaded(&self, place: Place) -> bool {
+        lock(&self.drivers).get(&place).is_some_and(|cell| cell.initialized())
     }
 
-    async fn driver(&self, broker: &Arc<Broker>, partition: i32) -> Result<GroupDriver, ErrorCode> {
-        let cell = lock(&self.drivers).entry(partition).or_default().clone();
-        cell.get_or_try_init(|| self.load(broker, partition)).await.cloned()
+    async fn driver(&self, broker: &Arc<Broker>, log: Arc<Partition>) -> Result<GroupDriver, ErrorCode> {
+        let cell = {
+            let mut drivers = lock(&self.drivers);
+            drivers.retain(|(topic, _), _| *topic == log.topic_id);
+            drivers.entry((log.topic_id, log.name.partition)).or_default().clone()
+        };
+        cell.get_or_try_init(|| self.load(broker, log)).await.cloned()
     }
 
-    async fn load(&self, broker: &Arc<Broker>, partition: i32) -> Result<GroupDriver, ErrorCode> {
-        let log = broker.partition(CONSUMER_OFFSETS, partition)?;
+    async fn load(&self, broker: &Arc<Broker>, log: Arc<Partition>) -> Result<GroupDriver, ErrorCode> {
         let records = PartitionLog { partition: log.clone(), codec: GroupCodec, origin: Origin::Coordinator };
         let config = self.config.clone();
         let birth = move || Groups::new(config.clone());
@@ -162,8 +168,8 @@ impl GroupCoordinators {
         Ok(driver)
     }
 
-    fn note(&self, connection: ConnectionId, partition: i32) {
-        lock(&self.spoken).entry(connection).or_default().insert(partition);
+    fn note(&self, connection: ConnectionId, place: Place) {
+        lock(&self.spoken).entry(connection).or_default().insert(place);
     }
 }
 

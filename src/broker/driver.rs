@@ -27,6 +27,8 @@ pub trait RecordLog<R>: Send + Sync {
     fn append(&self, records: &[R], now: Now) -> Result<Offset, ErrorCode>;
     fn end(&self) -> Offset;
     fn high_watermark(&self) -> Offset;
+    /// Will nothing be committed here any more? Then nobody may be kept waiting for it.
+    fn is_failed(&self) -> bool;
 }
 
 /// Makes the machine as it is before the first record.
@@ -110,6 +112,10 @@ impl<M: Published + 'static> Driver<M> {
     fn begin(&self, input: M::Input, caller: oneshot::Sender<M::Answer>) -> Result<(), ErrorCode> {
         let now = self.clock.now();
         let mut state = self.lock();
+        if self.log.is_failed() {
+            self.give_up(&mut state);
+            return Err(ErrorCode::NotCoordinator);
+        }
         self.loaded(&mut state)?;
         let ticket = Ticket(state.next_ticket);
         state.next_ticket += 1;
@@ -133,10 +139,21 @@ impl<M: Published + 'static> Driver<M> {
         }
     }
 
-    /// The high watermark of the log has moved.
+    /// The high watermark of the log has moved, or will never move again.
     pub fn committed(&self) {
         let mut state = self.lock();
         self.release(&mut state);
+        if self.log.is_failed() {
+            self.give_up(&mut state);
+        }
+    }
+
+    /// Drops the machine; whoever waits for it learns NOT_COORDINATOR.
+    fn give_up(&self, state: &mut State<M>) {
+        state.machine = None;
+        state.callers.clear();
+        state.held.clear();
+        self.rearm.notify_one();
     }
 
     fn carry_out(&self, state: &mut State<M>, now: Now, effects: Effects<M>) -> Result<(), ErrorCode> {
@@ -146,9 +163,7 @@ impl<M: Published + 'static> Driver<M> {
                 Ok(offset) => end = Some(offset),
                 Err(code) => {
                     tracing::error!(error = %code, "the log of a coordinator refused an append; it will be loaded anew");
-                    state.machine = None;
-                    state.callers.clear();
-                    state.held.clear();
+                    self.give_up(state);
                     return Err(ErrorCode::NotCoordinator);
                 }
             }
@@ -208,9 +223,9 @@ impl<M: Published + 'static> Driver<M> {
         }
     }
 
-    /// The timer: one task per machine that is loaded, asleep while there is no deadline.
+    /// The timer: one task per machine that is loaded, asleep while there is no deadline. It ends with the log.
     pub async fn run_timer(self: Arc<Self>) {
-        loop {
+        while !self.log.is_failed() {
             let next = self.rearmed();
             match next {
                 Some(deadline) => {

@@ -52,6 +52,10 @@ impl RecordLog<MetadataRecord> for MetadataLog {
     fn high_watermark(&self) -> Offset {
         self.records.high_watermark()
     }
+
+    fn is_failed(&self) -> bool {
+        self.records.is_failed()
+    }
 }
 
 impl MetadataLog {

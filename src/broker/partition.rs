@@ -48,7 +48,7 @@ pub struct Partition {
     queued: AtomicBool,
     failed: AtomicBool,
     waiters: Waiters,
-    /// Told when the high watermark moved by a flush; set once, for the internal topics.
+    /// Told when the high watermark moved by a flush, or never will; set once, for the internal topics.
     listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -179,7 +179,7 @@ impl Partition {
         }
     }
 
-    /// Called after each flush that moved the high watermark. May be set once.
+    /// Called after each flush that moved the high watermark, and when no flush will move it any more. May be set once.
     pub fn on_commit(&self, listener: Box<dyn Fn() + Send + Sync>) {
         // Setting it twice would be two coordinators on one log; the first stays.
         let _ = self.listener.set(listener);
@@ -292,6 +292,7 @@ impl Partition {
             self.failed.store(true, Ordering::Release);
             drop(state);
             self.waiters.wake_all();
+            self.tell_listener();
             return;
         }
         if !self.shop.durable {
@@ -303,10 +304,19 @@ impl Partition {
         drop(state);
         if moved {
             self.waiters.moved(flushed, bytes);
-            if let Some(listener) = self.listener.get() {
-                listener();
-            }
+            self.tell_listener();
         }
+    }
+
+    fn tell_listener(&self) {
+        if let Some(listener) = self.listener.get() {
+            listener();
+        }
+    }
+
+    /// Will nothing be committed here any more: did a flush fail, or is the topic gone?
+    pub fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || matches!(self.lock().log, Slot::Offline(_) | Slot::Deleted)
     }
 
     /// How far the records before `end` have got.

@@ -66,6 +66,10 @@ impl<C: Codec> RecordLog<C::Record> for PartitionLog<C> {
     fn high_watermark(&self) -> Offset {
         self.partition.high_watermark()
     }
+
+    fn is_failed(&self) -> bool {
+        self.partition.is_failed()
+    }
 }
 
 impl<C: Codec> PartitionLog<C> {

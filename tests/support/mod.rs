@@ -219,6 +219,18 @@ pub fn produce_request(name: &str, partition: i32, batch: Bytes, acks: i16) -> m
     m::ProduceRequest::default().with_acks(acks).with_timeout_ms(10_000).with_topic_data(vec![topic_data])
 }
 
+/// Commits an offset for a group without members.
+pub fn commit_request(group: &str, name: &str, offset: i64) -> m::OffsetCommitRequest {
+    let partition = m::offset_commit_request::OffsetCommitRequestPartition::default().with_committed_offset(offset);
+    let wanted = m::offset_commit_request::OffsetCommitRequestTopic::default()
+        .with_name(topic(name))
+        .with_partitions(vec![partition]);
+    m::OffsetCommitRequest::default()
+        .with_group_id(text(group).into())
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![wanted])
+}
+
 pub fn fetch_request(from: &[(&str, i32, i64)], max_wait_ms: i32, min_bytes: i32) -> m::FetchRequest {
     let topics = from.iter().map(|(name, partition, offset)| {
         let wanted = m::fetch_request::FetchPartition::default()
