@@ -14,7 +14,7 @@ use milena::house::House;
 use milena::record::Builder;
 use milena::storage::disk::{Disk, DiskFile, RealDisk};
 use milena::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
-use support::{Client, batch, produce_request, settings, values};
+use support::{Client, TestBroker, batch, produce_request, settings, values};
 
 const NOT_COORDINATOR: i16 = 16;
 const KAFKA_STORAGE_ERROR: i16 = 56;
@@ -236,4 +236,31 @@ async fn i62_a_group_whose_log_fails_answers_with_an_error() {
         assert_eq!(fetched.groups[0].error_code, NOT_COORDINATOR);
     }
     scene.house.stop().await;
+}
+
+/// I10, I21: a partition that is offline keeps what the checkpoints say of it, however often the broker starts: forgotten,
+/// the next recovery would take what is left for all there ever was.
+#[tokio::test(flavor = "multi_thread")]
+async fn i10_an_offline_partition_stays_offline_over_restarts() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = TestBroker::at(home.path(), &[]).await;
+    let mut client = broker.connect().await;
+    client.create_topic("short", 1, &[]).await;
+    client.create_topic("well", 1, &[]).await;
+    for value in [&b"one"[..], b"two", b"three"] {
+        client.produce("short", 0, batch(&[value])).await.unwrap();
+        client.produce("well", 0, batch(&[value])).await.unwrap();
+    }
+    broker.stop().await;
+    let log = home.path().join("short-0/00000000000000000000.log");
+    let file = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 10).unwrap();
+    for _ in 0..3 {
+        let broker = TestBroker::at(home.path(), &[]).await;
+        let mut client = broker.connect().await;
+        assert_eq!(client.fetch("short", 0, 0).await.error_code, KAFKA_STORAGE_ERROR);
+        assert_eq!(client.produce("short", 0, batch(&[b"four"])).await, Err(KAFKA_STORAGE_ERROR));
+        client.produce("well", 0, batch(&[b"more"])).await.unwrap();
+        broker.stop().await;
+    }
 }

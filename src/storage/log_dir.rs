@@ -256,14 +256,18 @@ impl LogDir {
         Ok(self.lock().cleaner_offsets.clone())
     }
 
-    /// Writes down up to where each log is flushed. Partitions without a directory are left out.
+    /// Writes down up to where each log is flushed. Partitions without a directory are left out; of one that is not named,
+    /// because it is offline, stays what was known: its next recovery must not take what is left for all there ever was (I10).
     pub fn write_recovery_points(&self, offsets: &Offsets) -> Result<(), Error> {
-        self.write(RECOVERY_POINTS, offsets, |state| &mut state.recovery_points)
+        let known = self.read_recovery_points()?;
+        self.write(RECOVERY_POINTS, &with_known(offsets, known), |state| &mut state.recovery_points)
     }
 
-    /// Writes down where each log starts; durable when this returns (I21).
+    /// Writes down where each log starts; durable when this returns (I21). Of one that is not named stays what was known: a
+    /// log start never falls.
     pub fn write_log_starts(&self, offsets: &Offsets) -> Result<(), Error> {
-        self.write(LOG_STARTS, offsets, |state| &mut state.log_starts)
+        let known = self.read_log_starts()?;
+        self.write(LOG_STARTS, &with_known(offsets, known), |state| &mut state.log_starts)
     }
 
     pub fn write_cleaner_offsets(&self, offsets: &Offsets) -> Result<(), Error> {
@@ -298,6 +302,11 @@ impl LogDir {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+fn with_known(offsets: &Offsets, mut known: Offsets) -> Offsets {
+    known.extend(offsets.iter().map(|(name, offset)| (name.clone(), *offset)));
+    known
 }
 
 /// Whose directory is it? A new one is made ours; one of somebody else is refused and stays as it is (I23).
