@@ -14,11 +14,20 @@ pub enum Kind {
     Kafka { script: PathBuf },
 }
 
+/// What the data directory lies on, where a kill is to take the power along.
+pub trait Ground: Sync {
+    /// Nothing that is not on the disk now will ever be.
+    fn cut(&self);
+    /// The disk as the power cut left it; no process has a file open there.
+    fn restore(&self);
+}
+
 /// Everything that starts a broker on one data directory.
 pub struct Launcher {
     pub kind: Kind,
     pub data: PathBuf,
     pub log: PathBuf,
+    pub ground: Option<Box<dyn Ground>>,
 }
 
 /// Everything that changes files happens often: segments roll, are removed and compacted, checkpoints and snapshots are
@@ -109,6 +118,24 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// No thread of the process does anything from now on but what the kernel does for it. A power cut does not let a
+    /// program see that writes fail.
+    pub fn freeze(&self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::STOP);
+        let start = Instant::now();
+        while self.is_running() && start.elapsed() < Duration::from_secs(5) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether a thread is neither stopped nor within a system call that waits for the disk.
+    fn is_running(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let mut states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        // The state stands behind the name in parentheses.
+        states.any(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['T', 'D', 'Z'])))
     }
 
     pub fn ask_to_stop(&self) {

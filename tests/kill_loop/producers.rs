@@ -307,7 +307,7 @@ fn some_places(dice: &mut Dice) -> Vec<u16> {
 }
 
 /// A request for these batches, at most one for each place; acks=all.
-fn produce(batches: &[(u16, Bytes)]) -> m::ProduceRequest {
+pub fn produce(batches: &[(u16, Bytes)]) -> m::ProduceRequest {
     let mut topics: Vec<m::produce_request::TopicProduceData> = Vec::new();
     for (place, bytes) in batches {
         let (name, partition) = PLACES[usize::from(*place)];
@@ -323,7 +323,7 @@ fn produce(batches: &[(u16, Bytes)]) -> m::ProduceRequest {
     m::ProduceRequest::default().with_acks(-1).with_timeout_ms(20_000).with_topic_data(topics)
 }
 
-fn by_place(response: &m::ProduceResponse) -> Vec<(u16, &m::produce_response::PartitionProduceResponse)> {
+pub fn by_place(response: &m::ProduceResponse) -> Vec<(u16, &m::produce_response::PartitionProduceResponse)> {
     let all =
         response.responses.iter().flat_map(|topic| topic.partition_responses.iter().map(move |answer| (topic, answer)));
     all.filter_map(|(topic, answer)| {

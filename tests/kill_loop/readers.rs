@@ -151,10 +151,10 @@ pub fn read_all(stage: &Stage, connection: &mut Connection, place: u16) -> Resul
     Ok(read)
 }
 
-const LATEST: i64 = -1;
+pub const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-fn list_offset(stage: &Stage, connection: &mut Connection, place: u16, timestamp: i64) -> Result<i64, Lost> {
+pub fn list_offset(stage: &Stage, connection: &mut Connection, place: u16, timestamp: i64) -> Result<i64, Lost> {
     let (name, partition) = PLACES[usize::from(place)];
     let wanted = m::list_offsets_request::ListOffsetsPartition::default()
         .with_partition_index(partition)

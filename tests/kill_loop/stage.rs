@@ -28,6 +28,8 @@ pub struct Stage {
     pub texts: Texts,
     /// Apache Kafka keeps fewer promises: after a start it knows one batch of a producer, and forgets DeleteRecords.
     pub is_kafka: bool,
+    /// Rests last this many times longer than the kill loop's.
+    pub pace: u32,
     pub marks: Vec<Mark>,
     pub commits: Commits,
     pub topics: Topics,
@@ -74,6 +76,7 @@ impl Stage {
             seed,
             texts: Texts { seed, start_ms },
             is_kafka,
+            pace: 1,
             marks: PLACES.iter().map(|_| Mark::default()).collect(),
             commits: Commits::default(),
             topics: Topics::default(),
@@ -137,7 +140,7 @@ impl Stage {
         let lives = self.lives();
         let number = lives.number;
         let ended = |lives: &mut Lives| lives.alive && lives.number == number && !lives.over;
-        drop(self.changed.wait_timeout_while(lives, time, ended));
+        drop(self.changed.wait_timeout_while(lives, time * self.pace, ended));
     }
 
     /// Runs a client through all lives until it has done its work. What is said about a lost connection: nothing if the

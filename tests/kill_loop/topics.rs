@@ -33,7 +33,7 @@ pub fn create_all(stage: &Stage) -> bool {
     all_there
 }
 
-fn create(connection: &mut Connection, name: &str, partitions: i32) -> Result<i16, Lost> {
+pub fn create(connection: &mut Connection, name: &str, partitions: i32) -> Result<i16, Lost> {
     let is_compacted = name == PLACES[usize::from(COMPACTED)].0;
     let policy = m::create_topics_request::CreatableTopicConfig::default()
         .with_name(text("cleanup.policy"))
@@ -48,7 +48,7 @@ fn create(connection: &mut Connection, name: &str, partitions: i32) -> Result<i1
     Ok(connection.ask(5, &request)?.topics[0].error_code)
 }
 
-fn delete(connection: &mut Connection, name: &str) -> Result<i16, Lost> {
+pub fn delete(connection: &mut Connection, name: &str) -> Result<i16, Lost> {
     let request = m::DeleteTopicsRequest::default().with_topic_names(vec![topic(name)]).with_timeout_ms(20_000);
     Ok(connection.ask(4, &request)?.responses[0].error_code)
 }
