@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Makes src/config/generated.rs, the catalogue of settings, from the tables in scripts/schemas/.
+"""Makes src/config/generated.rs, the catalogue of settings, and docs/settings.md, the same for people, from the tables in
+scripts/schemas/.
 
-    scripts/generate_config.py           writes the file
-    scripts/generate_config.py --check   exits 1 when the file is not what the tables say
+    scripts/generate_config.py           writes the files
+    scripts/generate_config.py --check   exits 1 when a file is not what the tables say
 
 Kafka's names, types, defaults and validators are in {broker,topic,group}-configs.tsv; what Milena does with each
 setting, and what it means in our words, in config-meanings.tsv; settings that Kafka's definitions lack in
@@ -16,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "scripts" / "schemas"
 TARGET = ROOT / "src" / "config" / "generated.rs"
+PAGE = ROOT / "docs" / "settings.md"
 UPDATE = {"read-only": "ReadOnly", "per-broker": "PerBroker", "cluster-wide": "ClusterWide"}
 
 
@@ -125,10 +127,51 @@ def generate():
     return "\n".join(out) + "\n"
 
 
+PAGE_HEAD = """# Settings
+
+Made by `scripts/generate_config.py`; not edited by hand. Names are Kafka's; `milena config --all` shows the values of a
+broker and where each comes from: defaults, `--config server.properties`, the environment, `--override`. In the environment
+`log.retention.ms` is `KAFKA_LOG_RETENTION_MS`, or `KAFKA_CFG_LOG_RETENTION_MS`, or a file named by
+`KAFKA_CFG_LOG_RETENTION_MS_FILE`. A setting is honoured, accepted without effect (the start says so once), or refused.
+"""
+
+
+def page():
+    reasons, meanings = table("config-meanings.tsv")
+    _, others = table("other-configs.tsv")
+    rows = {}
+    for scope in ("broker", "topic", "group"):
+        _, settings = table(f"{scope}-configs.tsv")
+        rows.update({(scope, row["name"]): row for row in settings})
+    everything = [(row["scope"], row, rows[row["scope"], row["name"]]) for row in meanings]
+    everything += [("broker", row, row) for row in others]
+    out = [PAGE_HEAD]
+
+    def default(row, setting):
+        value = row.get("default") or setting["default"]
+        return "" if value in ("null", "(required)", "") else f"`{value}`"
+
+    for scope, title in (("broker", "A broker"), ("topic", "A topic"), ("group", "A group")):
+        honoured = [(row, setting) for own, row, setting in everything if own == scope and row["fate"] == "honoured"]
+        if honoured:
+            out += [f"## {title}: honoured\n", "| name | default | meaning |", "|---|---|---|"]
+            out += [f"| `{row['name']}` | {default(row, setting)} | {row['doc']} |" for row, setting in sorted(honoured, key=lambda pair: pair[0]["name"])]
+            out.append("")
+    for kind, title in (("refused", "Refused"), ("ignored", "Accepted without effect")):
+        out.append(f"## {title}\n")
+        for key, reason in reasons.items():
+            names = [row["name"] for _, row, _ in everything if row["fate"] == f"{kind} @{key}"]
+            if names:
+                out.append(f"- {reason}: " + ", ".join(f"`{name}`" for name in sorted(set(names))))
+        out.append("")
+    return "\n".join(out).rstrip("\n") + "\n"
+
+
 if __name__ == "__main__":
-    made = generate()
-    if "--check" in sys.argv[1:]:
-        if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != made:
-            sys.exit(f"{TARGET.relative_to(ROOT)} is not what the tables say; run scripts/generate_config.py")
-    else:
-        TARGET.write_text(made, encoding="utf-8")
+    made = {TARGET: generate(), PAGE: page()}
+    for path, content in made.items():
+        if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != content:
+            sys.exit(f"{path.relative_to(ROOT)} is not what the tables say; run scripts/generate_config.py")

@@ -12,11 +12,12 @@ use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::watch;
 
 use crate::api::Front;
-use crate::broker::{Broker, StartError, tasks};
+use crate::broker::{Broker, StartError, hints, tasks};
 use crate::clock::Clock;
-use crate::config::{Bind, Listener, Settings};
+use crate::config::{Bind, Listener, NetSettings, Settings};
 use crate::net::connection::ConnectionLimits;
-use crate::net::listener::{self, Door, ListenerLimits};
+use crate::net::listener::{Door, ListenerLimits};
+use crate::net::socket::{self, SocketOptions};
 use crate::storage::disk::Disk;
 
 /// How long requests under way may take once the broker is stopping.
@@ -46,7 +47,7 @@ struct Bound {
 impl House {
     pub async fn start(settings: Settings, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<House, StartError> {
         let mut settings = settings;
-        let bound = bind_all(&mut settings.net.listeners).await?;
+        let bound = bind_all(&mut settings.net).await?;
         let advertised = advertised(&settings.net.listeners, &bound);
         let limits = limits(&settings);
         let broker = tasks::blocking(move || Broker::open(settings, disk, clock)).await?;
@@ -65,6 +66,7 @@ impl House {
         }
         let starting_topics = broker.clone();
         tasks::organ("topics of the start", async move { starting_topics.make_starting_topics().await });
+        tasks::organ("hints", hints::watch(broker.clone()));
         Ok(House { broker, addresses, door, shutdown })
     }
 
@@ -89,13 +91,19 @@ impl House {
 
 /// Binds every listener. One for controllers is a courtesy to those who look whether its port is open: a single broker needs
 /// none, so one that cannot be bound is left out instead of stopping the start.
-async fn bind_all(listeners: &mut Vec<Listener>) -> Result<Vec<Bound>, StartError> {
+async fn bind_all(net: &mut NetSettings) -> Result<Vec<Bound>, StartError> {
+    let as_u32 = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let options = SocketOptions {
+        backlog: net.socket_listen_backlog_size,
+        send_buffer: net.socket_send_buffer_bytes.map(as_u32),
+        receive_buffer: net.socket_receive_buffer_bytes.map(as_u32),
+    };
     let mut bound = Vec::new();
-    for listener in std::mem::take(listeners) {
-        match bind(&listener).await {
+    for listener in std::mem::take(&mut net.listeners) {
+        match bind(&listener, options).await {
             Ok(sockets) => {
                 bound.push(sockets);
-                listeners.push(listener);
+                net.listeners.push(listener);
             }
             Err(error) if listener.is_for_controllers => tracing::warn!("{error}; the broker starts without it"),
             Err(error) => return Err(error),
@@ -104,11 +112,11 @@ async fn bind_all(listeners: &mut Vec<Listener>) -> Result<Vec<Bound>, StartErro
     Ok(bound)
 }
 
-async fn bind(listener: &Listener) -> Result<Bound, StartError> {
+async fn bind(listener: &Listener, options: SocketOptions) -> Result<Bound, StartError> {
     let port = listener.port;
     match listener.bind() {
-        Bind::Loopback => bind_both(listener, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()),
-        Bind::Everywhere => bind_both(listener, Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()),
+        Bind::Loopback => bind_both(listener, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), options),
+        Bind::Everywhere => bind_both(listener, Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into(), options),
         Bind::Host(host) => {
             let found = lookup_host((host.as_str(), port)).await.map_err(|error| {
                 StartError(format!("listener {}: the host name {host} cannot be resolved: {error}", listener.name))
@@ -117,18 +125,18 @@ async fn bind(listener: &Listener) -> Result<Bound, StartError> {
             let first = addresses.first().ok_or_else(|| {
                 StartError(format!("listener {}: the host name {host} has no address", listener.name))
             })?;
-            let socket = open(listener, *first)?;
+            let socket = open(listener, *first, options)?;
             Ok(Bound { port: socket.1.port(), sockets: vec![socket] })
         }
     }
 }
 
 /// IPv4, and IPv6 on the same port where the machine has it: `localhost` may be either.
-fn bind_both(listener: &Listener, v4: IpAddr, v6: IpAddr) -> Result<Bound, StartError> {
-    let first = open(listener, SocketAddr::new(v4, listener.port))?;
+fn bind_both(listener: &Listener, v4: IpAddr, v6: IpAddr, options: SocketOptions) -> Result<Bound, StartError> {
+    let first = open(listener, SocketAddr::new(v4, listener.port), options)?;
     let port = first.1.port();
     let mut sockets = vec![first];
-    match listener::bind(SocketAddr::new(v6, port)) {
+    match socket::bind(SocketAddr::new(v6, port), options) {
         Ok(socket) => {
             let address = socket.local_addr().map_err(|error| taken(listener, SocketAddr::new(v6, port), &error))?;
             sockets.push((socket, address));
@@ -141,8 +149,12 @@ fn bind_both(listener: &Listener, v4: IpAddr, v6: IpAddr) -> Result<Bound, Start
     Ok(Bound { sockets, port })
 }
 
-fn open(listener: &Listener, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let socket = listener::bind(address).map_err(|error| taken(listener, address, &error))?;
+fn open(
+    listener: &Listener,
+    address: SocketAddr,
+    options: SocketOptions,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let socket = socket::bind(address, options).map_err(|error| taken(listener, address, &error))?;
     let address = socket.local_addr().map_err(|error| taken(listener, address, &error))?;
     Ok((socket, address))
 }

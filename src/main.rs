@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use milena::clock::SystemClock;
+use milena::clock::{Clock, SystemClock};
 use milena::config::{Settings, Sources};
 use milena::house::House;
 use milena::storage::disk::RealDisk;
+use milena::tools::doctor::{self, Verdict};
 use milena::tools::{self, Tool};
 
 const HELP: &str = "\
@@ -20,6 +21,7 @@ milena: a broker that speaks the Kafka protocol
 
   milena [--config server.properties] [--override NAME=VALUE]...
   milena config [--all] [--config FILE] [--override NAME=VALUE]...   what was understood, and from where
+  milena doctor [HOST:PORT]    looks at a broker as a client would, and at disk, clock and directory; says what to do
   milena --version
 
 Settings have Kafka's names. They are read from the file, then from KAFKA_* variables of the environment
@@ -33,6 +35,8 @@ struct Flags {
     overrides: Vec<String>,
     show_config: bool,
     all: bool,
+    /// `milena doctor`, and the address that was given to it.
+    doctor: Option<Option<String>>,
 }
 
 fn main() -> ExitCode {
@@ -76,7 +80,9 @@ fn parse_flags() -> Result<Option<Flags>, lexopt::Error> {
                 println!("milena {}", env!("CARGO_PKG_VERSION"));
                 return Ok(None);
             }
+            Value(word) if flags.doctor.is_some() => flags.doctor = Some(Some(word.string()?)),
             Value(word) if word == "config" => flags.show_config = true,
+            Value(word) if word == "doctor" => flags.doctor = Some(None),
             other => return Err(other.unexpected()),
         }
     }
@@ -94,7 +100,11 @@ fn run(flags: Flags) -> ExitCode {
     };
     if flags.show_config {
         print!("{}", settings.table(flags.all));
+        settings.remarks.iter().for_each(|remark| println!("note: {remark}"));
         return ExitCode::SUCCESS;
+    }
+    if let Some(target) = flags.doctor {
+        return examine(target.as_deref(), &settings);
     }
     start_logging(settings.log_level.as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -105,6 +115,19 @@ fn run(flags: Flags) -> ExitCode {
     // Nothing is waited for any more: what matters has been flushed, or had its time.
     runtime.shutdown_background();
     code
+}
+
+fn examine(target: Option<&str>, settings: &Settings) -> ExitCode {
+    let now = SystemClock::default().now().wall;
+    let is_well = doctor::examine(target, settings, now, &mut |finding| {
+        let verdict = match finding.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Hint => "hint",
+            Verdict::Bad => "fail",
+        };
+        println!("{verdict}  {}", finding.sentence);
+    });
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// How long a stop may take: Docker sends SIGKILL 10 s after SIGTERM.

@@ -35,3 +35,18 @@ fn generated_files_are_as_their_script_makes_them() {
         assert!(made == kept, "{path} differs from line {line} on; run scripts/generate.py");
     }
 }
+
+/// The catalogue of settings and its page.
+#[test]
+fn the_settings_are_as_their_tables_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = Command::new("python3")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(root.join("scripts/generate_config.py"))
+        .arg("--check")
+        .output();
+    match script {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => println!("skip: python3 cannot be run here ({error})"),
+    }
+}

@@ -110,3 +110,23 @@ async fn topics_of_the_start_are_made_once() {
     assert_eq!(configs.get("cleanup.policy").map(String::as_str), Some("compact"));
     broker.stop().await;
 }
+
+/// A client from another address that asks for the brokers and never comes to the address it was told is noticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_comes_back_to_the_advertised_address_is_noticed() {
+    let broker = TestBroker::with(&["advertised.listeners=PLAINTEXT://127.0.0.1:1"]).await;
+    let from = async |ip: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{ip}:0").parse().unwrap()).unwrap();
+        Client::over(socket.connect(broker.house.addresses[0]).await.unwrap())
+    };
+    let metadata = || m::MetadataRequest::default().with_topics(Some(Vec::new()));
+    let (mut lost, mut found) = (from("127.0.0.2").await, from("127.0.0.3").await);
+    lost.ask(9, metadata()).await;
+    found.ask(9, metadata()).await;
+    found.ask(2, m::FindCoordinatorRequest::default().with_key(text("g"))).await;
+    let later = milena::types::Monotonic(broker.house.broker.clock.now().mono.0 + 60_000);
+    assert_eq!(broker.house.broker.visitors.in_vain(later), [("127.0.0.2".parse().unwrap(), 0)]);
+    assert_eq!(broker.house.broker.settings.advertised_by(), "advertised.listeners");
+    broker.stop().await;
+}

@@ -272,3 +272,30 @@ fn data_of_apache_kafka_is_left_alone() {
     let names = std::fs::read_dir(home.path()).unwrap().flatten().count();
     assert_eq!(names, 2, "nothing was added");
 }
+
+/// `milena doctor` against brokers that are well, badly advertised, and not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_to_do() {
+    let doctor = |address: String| {
+        tokio::task::spawn_blocking(move || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+            let output = command.env_clear().args(["doctor", &address]).output().expect("the program runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        })
+    };
+    let well = TestBroker::start().await;
+    let (code, said) = doctor(format!("localhost:{}", well.port())).await.unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("speaks Kafka") && said.contains("which answers"), "{said}");
+    for advertised in ["no-such-host.invalid:9092", "127.0.0.1:1"] {
+        let badly = TestBroker::with(&[&format!("advertised.listeners=PLAINTEXT://{advertised}")]).await;
+        let (code, said) = doctor(format!("127.0.0.1:{}", badly.port())).await.unwrap();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(advertised) && said.contains("advertised.listeners"), "{said}");
+        badly.stop().await;
+    }
+    let port = well.port();
+    well.stop().await;
+    let (code, said) = doctor(format!("127.0.0.1:{port}")).await.unwrap();
+    assert!(code == Some(1) && said.contains("fail") && said.contains("start the broker"), "{said}");
+}

@@ -3,7 +3,7 @@
 //! Version 0 has no way to ask for no topic: an empty list means all. From 1 on null means all. Versions below 4 always
 //! allow creation; 10 and 12 bring topic ids, by which topics can be asked for from 12 on. Differs from Kafka in one
 //! thing: a topic that is created on demand is there, with its leader, before this answer leaves; Kafka answers
-//! UNKNOWN_TOPIC_OR_PARTITION first and has the client ask again. Not yet: rack, several brokers.
+//! UNKNOWN_TOPIC_OR_PARTITION first and has the client ask again. Not yet: several brokers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use super::{Context, Reply, text};
 use crate::broker::Broker;
 use crate::state::metadata::{Image, MetadataAnswer, MetadataInput, Topic, is_internal};
 use crate::types::{ErrorCode, TopicId, TopicName};
+
+pub const KEY: i16 = 3;
 
 /// What the protocol sends for operations nobody asked for.
 pub const NO_OPERATIONS: i32 = i32::MIN;
@@ -195,7 +197,8 @@ impl Scene {
         let me = MetadataResponseBroker::default()
             .with_node_id(m::BrokerId(self.broker.node_id.0))
             .with_host(text(host))
-            .with_port(i32::from(port));
+            .with_port(i32::from(port))
+            .with_rack(self.broker.settings.rack.as_ref().filter(|_| self.version >= 1).map(text));
         let operations = if self.cluster_operations { ALL_CLUSTER_OPERATIONS } else { NO_OPERATIONS };
         let mut response = MetadataResponse::default()
             .with_brokers(vec![me])

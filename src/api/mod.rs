@@ -32,6 +32,9 @@ pub struct Session {
     pub peer: Peer,
     /// The peer's address as Kafka shows it to group members: `/127.0.0.1`.
     pub client_host: Arc<str>,
+    /// What this connection was seen to ask: for the brokers, for anything that one asks a broker one was told of.
+    has_asked: bool,
+    has_come_back: bool,
 }
 
 /// What surrounds one request.
@@ -224,13 +227,14 @@ impl Service for Front {
 
     fn connected(&self, peer: Peer) -> Session {
         let client_host = format!("/{}", peer.address.ip().to_canonical()).into();
-        Session { peer, client_host }
+        Session { peer, client_host, has_asked: false, has_come_back: false }
     }
 
     async fn call<'a>(&'a self, session: &'a mut Session, frame: Bytes) -> Reaction {
         self.broker.metrics.requests.add(1);
         match self.admit(&frame) {
             Ok((header, end)) => {
+                self.notice(session, header.api_key);
                 let body = frame.slice(header.body_offset..end);
                 let client_id = header.client_id.unwrap_or_default();
                 let mut ctx = Context { broker: &self.broker, session, version: header.version, client_id };
@@ -246,11 +250,32 @@ impl Service for Front {
     fn disconnected(&self, session: Session) {
         // A panic while a connection is being taken down must not take the process with it.
         let broker = &self.broker;
+        if session.has_asked {
+            broker.visitors.left(session.peer.address.ip().to_canonical());
+        }
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| broker.connection_closed(session.peer.connection)));
     }
 }
 
 impl Front {
+    /// Sees who asks for the brokers and who comes back (`broker/visitors.rs`). Costs a look at the session for all but the
+    /// first request and those for metadata.
+    fn notice(&self, session: &mut Session, api_key: i16) {
+        const DESCRIBE_CLUSTER: i16 = 60;
+        if session.has_come_back || matches!(api_key, api_versions::KEY | DESCRIBE_CLUSTER) {
+            return;
+        }
+        let (visitors, peer) = (&self.broker.visitors, &session.peer);
+        let ip = peer.address.ip().to_canonical();
+        if api_key == metadata::KEY {
+            visitors.asked_for_brokers(ip, peer.listener, !session.has_asked, self.broker.clock.now().mono);
+            session.has_asked = true;
+        } else {
+            session.has_come_back = true;
+            visitors.came_back(ip);
+        }
+    }
+
     /// Reads the header and walks the body along its schema; nothing is decoded before (S3). Also says where the body ends:
     /// what some clients leave behind it is passed over, as Kafka does.
     fn admit<'f>(&self, frame: &'f Bytes) -> Result<(schema::RequestHeader<'f>, usize), Reaction> {

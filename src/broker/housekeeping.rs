@@ -4,6 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crate::config::Durability;
 use crate::types::{Monotonic, TopicPartition};
 
 use super::Broker;
@@ -82,6 +83,7 @@ impl Every {
 /// What is done every so often, and when next.
 pub struct Rounds {
     checkpoint: Every,
+    flush: Every,
     retention: Every,
     producers: Every,
     snapshot: Every,
@@ -93,6 +95,7 @@ impl Rounds {
         let start = broker.clock.now().mono;
         Rounds {
             checkpoint: Every::new(settings.storage.flush_offset_checkpoint_interval_ms, start),
+            flush: Every::new(settings.storage.flush_scheduler_interval_ms, start),
             retention: Every::new(settings.storage.retention_check_interval_ms, start),
             producers: Every::new(settings.transactions.producer_id_check_interval_ms, start),
             snapshot: Every::new(1_000, start),
@@ -109,6 +112,10 @@ impl Rounds {
         let now = broker.clock.now();
         if self.checkpoint.is_due(now.mono) {
             broker.checkpoint();
+        }
+        // With every acknowledgement flushed nothing waits for it.
+        if broker.settings.storage.durability == Durability::PageCache && self.flush.is_due(now.mono) {
+            broker.partitions.all().iter().for_each(|partition| partition.flush_if_old(now));
         }
         if self.retention.is_due(now.mono) {
             broker.apply_retention();

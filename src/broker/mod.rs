@@ -10,6 +10,7 @@ pub mod controller;
 pub mod coordinators;
 pub mod driver;
 mod flusher;
+pub mod hints;
 mod housekeeping;
 pub mod metadata_log;
 pub mod partition;
@@ -19,6 +20,7 @@ mod starting_topics;
 #[cfg(any(test, feature = "testing"))]
 pub mod steps;
 pub mod tasks;
+pub mod visitors;
 pub mod waiters;
 
 use std::fmt;
@@ -50,6 +52,7 @@ use metadata_log::MetadataLog;
 use partition::{Partition, Shop};
 use partitions::{Found, Partitions};
 use record_log::PartitionLog;
+use visitors::Visitors;
 
 /// The metadata log's topic id in every cluster (`Uuid.METADATA_TOPIC_ID`).
 const METADATA_TOPIC_ID: TopicId = TopicId(Uuid::from_u128(1));
@@ -63,6 +66,8 @@ pub struct Broker {
     pub partitions: Arc<Partitions>,
     pub groups: GroupCoordinators,
     pub log_dir: Arc<LogDir>,
+    /// Who asked where the brokers are, and came back or not.
+    pub visitors: Visitors,
     disk: Arc<dyn Disk>,
     metadata_log: Arc<MetadataLog>,
     flusher: Arc<Flusher>,
@@ -165,6 +170,7 @@ impl Broker {
             controller,
             partitions,
             log_dir,
+            visitors: Visitors::default(),
             disk,
             metadata_log,
             flusher,

@@ -19,7 +19,7 @@ use crate::storage;
 use crate::storage::disk::Disk;
 use crate::storage::log::{AbortedTransaction, AppendError, Appended, FlushTicket, Log, OpenHint, Origin, ReadError};
 use crate::storage::log_dir::LogDir;
-use crate::types::{ErrorCode, LeaderEpoch, Now, Offset, Timestamp, TopicId, TopicPartition};
+use crate::types::{ErrorCode, LeaderEpoch, Monotonic, Now, Offset, Timestamp, TopicId, TopicPartition};
 
 use super::flusher::Flusher;
 use super::waiters::{Waiter, Waiters};
@@ -60,6 +60,17 @@ struct State {
     shown_bytes: u64,
     /// `appended_bytes` when the flush under way began.
     flushing_bytes: u64,
+    /// When everything was last seen flushed.
+    clean_at: Monotonic,
+}
+
+impl State {
+    fn unflushed_records(&self) -> u64 {
+        match &self.log {
+            Slot::Open(log) => (log.log_end_offset().0 - log.flushed_offset().0).max(0).unsigned_abs(),
+            _ => 0,
+        }
+    }
 }
 
 enum Slot {
@@ -146,7 +157,14 @@ impl Partition {
             name,
             topic_id,
             shop,
-            state: Mutex::new(State { log, config, appended_bytes: 0, shown_bytes: 0, flushing_bytes: 0 }),
+            state: Mutex::new(State {
+                log,
+                config,
+                appended_bytes: 0,
+                shown_bytes: 0,
+                flushing_bytes: 0,
+                clean_at: Monotonic(0),
+            }),
             high_watermark: AtomicI64::new(end.0),
             leader_epoch: AtomicI32::new(0),
             queued: AtomicBool::new(false),
@@ -222,8 +240,12 @@ impl Partition {
             self.queue_flush();
         } else {
             let bytes = self.show(&mut state, appended.last_offset.next());
+            let is_due = state.unflushed_records() >= state.config.flush_messages;
             drop(state);
             self.waiters.moved(self.high_watermark(), bytes);
+            if is_due {
+                self.queue_flush();
+            }
         }
         Ok(appended)
     }
@@ -260,6 +282,19 @@ impl Partition {
         state.shown_bytes = state.appended_bytes;
         self.high_watermark.fetch_max(end.0, Ordering::AcqRel);
         bytes
+    }
+
+    /// In page-cache mode: has the log flushed if something in it has waited longer than `flush.ms`.
+    pub fn flush_if_old(self: &Arc<Self>, now: Now) {
+        let mut state = self.lock();
+        if state.unflushed_records() == 0 {
+            state.clean_at = now.mono;
+        }
+        let is_due = now.mono.ms_since(state.clean_at) >= state.config.flush_ms && state.unflushed_records() > 0;
+        drop(state);
+        if is_due {
+            self.queue_flush();
+        }
     }
 
     /// Puts the partition into the next round of the flusher, once.

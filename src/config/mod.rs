@@ -342,6 +342,16 @@ impl Settings {
         self.values.origin(name)
     }
 
+    /// The setting by which clients are told where to go, in the words it was set in, for sentences about it.
+    pub fn advertised_by(&self) -> String {
+        match self.values.origin("advertised.listeners") {
+            Origin::Environment(variable) if variable.starts_with("KAFKA_") => variable,
+            Origin::File { path, line } => format!("advertised.listeners ({path}:{line})"),
+            _ if self.in_image => "KAFKA_ADVERTISED_LISTENERS".into(),
+            _ => "advertised.listeners".into(),
+        }
+    }
+
     /// Every setting as a table for people: name, value, origin, fate. `all` shows defaults too.
     pub fn table(&self, all: bool) -> String {
         let mut rows = vec![["NAME", "VALUE", "ORIGIN", "FATE"].map(String::from)];

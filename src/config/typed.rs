@@ -10,6 +10,9 @@ use super::load::{self, Origin, Values};
 use super::starting_topics::{self, StartingTopic};
 use super::*;
 
+/// Connections that may wait to be accepted: a burst of clients does not fit into Kafka's 50.
+const BACKLOG: u32 = 4_096;
+
 pub(super) fn settings(values: Values, host_name: &str) -> Result<Settings, Vec<String>> {
     let reader = Reader { values: &values, read: RefCell::default(), problems: RefCell::default() };
     reader.refuse_clusters();
@@ -72,9 +75,11 @@ impl Reader<'_> {
         NetSettings {
             listeners: self.listeners(host_name),
             socket_request_max_bytes: self.size("socket.request.max.bytes"),
-            socket_send_buffer_bytes: self.limit("socket.send.buffer.bytes").map(as_size),
-            socket_receive_buffer_bytes: self.limit("socket.receive.buffer.bytes").map(as_size),
-            socket_listen_backlog_size: self.number("socket.listen.backlog.size").try_into().unwrap_or(u32::MAX),
+            socket_send_buffer_bytes: self.chosen("socket.send.buffer.bytes").map(as_size),
+            socket_receive_buffer_bytes: self.chosen("socket.receive.buffer.bytes").map(as_size),
+            socket_listen_backlog_size: self
+                .chosen("socket.listen.backlog.size")
+                .map_or(BACKLOG, |size| size.try_into().unwrap_or(u32::MAX)),
             connections_max_idle_ms: self.limit("connections.max.idle.ms"),
             max_connections: self.size("max.connections"),
             max_connections_per_ip: self.size("max.connections.per.ip"),
@@ -604,6 +609,12 @@ impl Reader<'_> {
     /// `None` where a negative number means "no limit".
     fn limit(&self, name: &'static str) -> Option<u64> {
         self.number(name).try_into().ok()
+    }
+
+    /// What somebody chose; Kafka's default is for machines of another time, and the system does better without it.
+    fn chosen(&self, name: &'static str) -> Option<u64> {
+        let limit = self.limit(name);
+        self.values.set_by_user(name).and(limit)
     }
 
     fn double(&self, name: &'static str) -> f64 {

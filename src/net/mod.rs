@@ -17,6 +17,7 @@ pub mod connection;
 pub mod frame;
 pub mod listener;
 pub mod schema;
+pub mod socket;
 mod splice;
 pub mod stream;
 

@@ -4,6 +4,7 @@
 //! Flags that Kafka removed and that people still write are taken: `--zookeeper` (with a word on stderr), `--broker-list`,
 //! `--whitelist`. The binary is one; `main` asks [`named`] whether it was called by the name of a tool.
 
+pub mod doctor;
 mod flags;
 mod formatter;
 mod interrupt;

@@ -80,6 +80,10 @@ impl Client {
     pub async fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the broker listens");
         stream.set_nodelay(true).expect("nodelay");
+        Client::over(stream)
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
         Client { stream, correlation_id: 0 }
     }
 
