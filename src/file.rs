@@ -1,6 +1,8 @@
 //! A file one can read at a position: the noun by which `storage` lends ranges of segments to `net` without either
 //! knowing the other.
 
+pub mod descriptors;
+
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -4,6 +4,7 @@
 //! registered → connections served. Stop runs it backwards: no new connections, what is under way is answered, everything is
 //! flushed, the clean-stop marker is written, the directory unlocked.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,10 @@ use crate::api::Front;
 use crate::broker::{Broker, StartError, hints, tasks};
 use crate::clock::Clock;
 use crate::config::{Bind, Listener, NetSettings, Settings};
+use crate::file::descriptors;
+use crate::net::budget::Memory;
 use crate::net::connection::ConnectionLimits;
+use crate::net::deadlines::Patience;
 use crate::net::listener::{Door, ListenerLimits};
 use crate::net::socket::{self, SocketOptions};
 use crate::storage::disk::Disk;
@@ -23,17 +27,13 @@ use crate::storage::disk::Disk;
 /// How long requests under way may take once the broker is stopping.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Requests of one connection that may wait for their answers; with more, reading from it stops (S7). Java clients have 5
-/// under way, librdkafka up to 1,000 short ones.
-const MAX_IN_FLIGHT: usize = 128;
-/// How long the rest of a started request may take to come, and a piece of an answer to be taken (S8).
-const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A broker that runs.
 pub struct House {
     pub broker: Arc<Broker>,
     /// Where it listens, with the ports that the system chose.
     pub addresses: Vec<SocketAddr>,
+    /// What its connections take of it.
+    pub memory: Arc<Memory>,
     door: Arc<Door<Front>>,
     shutdown: watch::Sender<bool>,
 }
@@ -49,7 +49,8 @@ impl House {
         let mut settings = settings;
         let bound = bind_all(&mut settings.net).await?;
         let advertised = advertised(&settings.net.listeners, &bound);
-        let limits = limits(&settings);
+        let limits = limits(&settings).await;
+        let memory = limits.connection.memory.clone();
         let broker = tasks::blocking(move || Broker::open(settings, disk, clock)).await?;
         broker.employ();
         broker.start(advertised).await?;
@@ -67,7 +68,7 @@ impl House {
         let starting_topics = broker.clone();
         tasks::organ("topics of the start", async move { starting_topics.make_starting_topics().await });
         tasks::organ("hints", hints::watch(broker.clone()));
-        Ok(House { broker, addresses, door, shutdown })
+        Ok(House { broker, addresses, memory, door, shutdown })
     }
 
     /// Ends connections, flushes, leaves the clean-stop marker.
@@ -183,17 +184,45 @@ fn advertised(listeners: &[Listener], bound: &[Bound]) -> Vec<(String, u16)> {
     listeners.iter().zip(bound).map(tell).collect()
 }
 
-fn limits(settings: &Settings) -> ListenerLimits {
-    let net = &settings.net;
-    let idle = net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis);
+async fn limits(settings: &Settings) -> ListenerLimits {
+    let (net, memory) = (&settings.net, &settings.memory);
+    let patience = Patience {
+        first_request: Duration::from_millis(net.first_request_timeout_ms),
+        request: Duration::from_millis(net.request_timeout_ms),
+        idle: net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis),
+    };
+    let bounds = [
+        (net.max_connections, "max.connections"),
+        (memory.max_connections(), "milena.memory.max.bytes has no room for more"),
+        (descriptors::for_connections(), "the process may not have more files open; raise its limit (ulimit -n)"),
+    ];
+    let (max_connections, max_connections_reason) =
+        bounds.into_iter().min_by_key(|(bound, _)| *bound).expect("there are three");
     ListenerLimits {
         connection: ConnectionLimits {
-            max_frame_bytes: net.socket_request_max_bytes,
-            max_in_flight: MAX_IN_FLIGHT,
-            max_idle: idle,
-            frame_timeout: FRAME_TIMEOUT,
+            max_frame_bytes: net.socket_request_max_bytes.min(memory.max_request_bytes()),
+            max_in_flight: net.max_in_flight_requests,
+            patience,
+            memory: Memory::new(memory, net.queued_max_request_bytes),
         },
-        max_connections: net.max_connections,
+        max_connections,
+        max_connections_reason,
         max_connections_per_ip: net.max_connections_per_ip,
+        max_connections_of: overrides(&net.max_connections_per_ip_overrides).await,
+        max_creation_rate: net.max_connection_creation_rate,
     }
+}
+
+/// The addresses of the hosts that have limits of their own. A name nobody knows is said and passed over: it may come back.
+async fn overrides(by_host: &BTreeMap<String, usize>) -> HashMap<IpAddr, usize> {
+    let mut found = HashMap::new();
+    for (host, count) in by_host {
+        match lookup_host((host.as_str(), 0)).await {
+            Ok(addresses) => found.extend(addresses.map(|address| (address.ip().to_canonical(), *count))),
+            Err(error) => {
+                tracing::warn!(host, %error, "max.connections.per.ip.overrides names a host that cannot be resolved");
+            }
+        }
+    }
+    found
 }

@@ -16,6 +16,7 @@ pub mod house;
 pub mod memory;
 pub mod metrics;
 pub mod record;
+pub mod seldom;
 pub mod tools;
 pub mod types;
 pub mod wire;

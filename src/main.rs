@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         return tool.run(&arguments);
     }
     milena::memory::give_back_early();
+    milena::file::descriptors::take_all_there_are();
     match parse_flags() {
         Ok(Some(flags)) => run(flags),
         Ok(None) => ExitCode::SUCCESS,

@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 const NOUNS: &[&str] =
-    &["record", "security", "config", "types", "error_code", "clock", "memory", "metrics", "file", "wire"];
+    &["record", "security", "config", "types", "error_code", "clock", "memory", "metrics", "file", "wire", "seldom"];
 
 /// Rooms that must give the same answer to the same input, always.
 const PURE: &[&str] = &["state", "security", "record", "wire"];

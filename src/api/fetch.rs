@@ -19,6 +19,7 @@ use super::{Context, Reply, ResponseBody};
 use crate::broker::Broker;
 use crate::broker::partition::{Isolation, Partition, Read};
 use crate::broker::waiters::Waiter;
+use crate::memory::pool::Pool;
 use crate::net::{Answer, Piece};
 use crate::state::fetch_session::{PartitionKey, Request, Told, Wanted};
 use crate::types::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicName};
@@ -51,6 +52,28 @@ pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<Fetch
         return Reply::Now(fetch.answer(found));
     }
     Reply::Later(Box::pin(fetch.wait(deadline)))
+}
+
+/// What a parked fetch takes beside its partitions, and how long it waits where there is no memory to park it.
+const FETCH_BYTES: usize = 1024;
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+
+/// A part of a pool; goes back when it is dropped.
+struct Room<'a> {
+    pool: &'a Pool,
+    bytes: usize,
+}
+
+impl<'a> Room<'a> {
+    fn take(pool: &'a Pool, bytes: usize) -> Option<Self> {
+        pool.try_take(bytes).then_some(Room { pool, bytes })
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.pool.give_back(self.bytes);
+    }
 }
 
 struct Terms {
@@ -185,8 +208,11 @@ impl Fetch {
         }
     }
 
-    /// Parked until enough bytes are there or the time is up.
+    /// Parked until enough bytes are there or the time is up. What waits takes memory; where there is none left, it waits for
+    /// a moment only, and its client asks again (I113).
     async fn wait(self, deadline: Instant) -> FetchAnswer {
+        let room = Room::take(&self.broker.parked, self.targets.len() * size_of::<Target>() + FETCH_BYTES);
+        let deadline = if room.is_some() { deadline } else { deadline.min(Instant::now() + SHORT_WAIT) };
         let waiter = Waiter::new(self.terms.min_bytes);
         let parked = Parked { fetch: &self, waiter: waiter.clone() };
         for target in &self.targets {
@@ -205,6 +231,8 @@ impl Fetch {
             if again.is_enough(&self.terms) {
                 break again;
             }
+            // What was found would only be kept.
+            drop((found, again));
             if tokio::time::timeout_at(deadline, waiter.wait()).await.is_err() {
                 break self.look();
             }

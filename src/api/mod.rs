@@ -296,9 +296,10 @@ impl Front {
         if row.key == produce::KEY && version < produce::FIRST_VERSION {
             return Err(produce::too_old(version));
         }
+        let (settings, usual) = (&self.broker.settings, schema::Limits::default());
         let limits = schema::Limits {
-            max_request_bytes: self.broker.settings.net.socket_request_max_bytes,
-            ..schema::Limits::default()
+            max_request_bytes: settings.net.socket_request_max_bytes,
+            max_decoded_bytes: usual.max_decoded_bytes.min(settings.memory.decompression),
         };
         let len = schema::check(row.key, version, &frame[header.body_offset..], &limits)
             .map_err(|refusal| Reaction::Close(format!("{} version {version}: {refusal}", row.name)))?;

@@ -207,6 +207,8 @@ impl Answers {
         if self.pending.is_empty() {
             return Reply::Now(self.response());
         }
+        // A name is a part of the request's frame; the records of it need not be kept while this waits.
+        self.topics.iter_mut().for_each(|topic| topic.name.0 = text(&*topic.name.0));
         let waiter = Waiter::new(self.pending.len() as i64);
         for pending in &self.pending {
             pending.partition.await_commit(pending.end, &waiter);

@@ -32,8 +32,9 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Durability, LogConfig, Settings};
+use crate::memory::pool::Pool;
 use crate::metrics::Metrics;
-use crate::record::DecompressLimits;
+use crate::record::{DecompressBudget, DecompressLimits};
 use crate::state::fetch_session::FetchSessions;
 use crate::state::group::{GroupConfig, GroupInput};
 use crate::state::metadata::{self, Endpoint, Image, InternalTopic, MetadataAnswer, MetadataInput, MetadataSettings};
@@ -73,6 +74,10 @@ pub struct Broker {
     flusher: Arc<Flusher>,
     chores: Arc<Chores>,
     cleaner: Arc<Cleaner>,
+    /// `milena.memory.max.bytes`: what batches that are opened at the same time share. Lives as long as the process.
+    decompress_budget: &'static DecompressBudget,
+    /// The same for fetches that wait for records.
+    pub parked: Pool,
     /// Held while the checkpoints are gathered and written, so that an older one never replaces a newer one (I21).
     checkpoints: Mutex<()>,
     fetch_sessions: Mutex<FetchSessions>,
@@ -164,6 +169,8 @@ impl Broker {
             node_id: settings.node_id,
             groups: GroupCoordinators::new(group_config(&settings)),
             fetch_sessions: Mutex::new(FetchSessions::new(settings.fetch.max_sessions)),
+            decompress_budget: Box::leak(Box::new(DecompressBudget::new(settings.memory.decompression))),
+            parked: Pool::new(settings.memory.parked),
             settings,
             clock,
             metrics,
@@ -294,7 +301,10 @@ impl Broker {
     }
 
     pub fn decompress_limits(&self) -> DecompressLimits {
-        DecompressLimits { max_bytes: self.settings.produce.decompress_max_bytes, ..DecompressLimits::default() }
+        DecompressLimits {
+            max_bytes: self.settings.produce.decompress_max_bytes.min(self.settings.memory.decompression),
+            budget: self.decompress_budget,
+        }
     }
 
     pub fn connection_closed(&self, connection: ConnectionId) {

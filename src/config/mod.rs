@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::memory::shares::Shares;
 use crate::types::BrokerId;
 use catalog::{Fate, Setting};
 pub use listener::{Advertised, Bind, Listener, Protocol};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub cluster_id: Option<WantedClusterId>,
     /// `broker.rack`
     pub rack: Option<String>,
+    /// `milena.memory.max.bytes`, shared out.
+    pub memory: Shares,
     pub net: NetSettings,
     pub storage: StorageSettings,
     pub produce: ProduceSettings,
@@ -92,6 +95,12 @@ pub struct NetSettings {
     pub queued_max_requests: usize,
     /// `queued.max.request.bytes`
     pub queued_max_request_bytes: Option<usize>,
+    /// `milena.connection.max.in.flight.requests`
+    pub max_in_flight_requests: usize,
+    /// `milena.connection.first.request.timeout.ms`
+    pub first_request_timeout_ms: u64,
+    /// `milena.connection.request.timeout.ms`
+    pub request_timeout_ms: u64,
 }
 
 /// The data directory and the logs in it.
@@ -116,6 +125,15 @@ pub struct StorageSettings {
     /// `num.recovery.threads.per.data.dir`
     pub recovery_threads: usize,
     pub cleaner: CleanerSettings,
+    pub scrub: ScrubSettings,
+}
+
+/// `milena.scrub.*`: the check of what is stored (I26).
+#[derive(Clone, Copy, Debug)]
+pub struct ScrubSettings {
+    /// 0 turns it off.
+    pub bytes_per_second: u64,
+    pub interval_ms: u64,
 }
 
 /// `log.cleaner.*`

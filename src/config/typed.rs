@@ -13,6 +13,9 @@ use super::*;
 /// Connections that may wait to be accepted: a burst of clients does not fit into Kafka's 50.
 const BACKLOG: u32 = 4_096;
 
+/// With less a request of 1 MiB, Kafka's largest by default, finds no room.
+const MEMORY_MIN_BYTES: u64 = 32 << 20;
+
 pub(super) fn settings(values: Values, host_name: &str) -> Result<Settings, Vec<String>> {
     let reader = Reader { values: &values, read: RefCell::default(), problems: RefCell::default() };
     reader.refuse_clusters();
@@ -27,6 +30,7 @@ pub(super) fn settings(values: Values, host_name: &str) -> Result<Settings, Vec<
         node_id: reader.node_id(),
         cluster_id: reader.cluster_id(),
         rack: reader.text("broker.rack"),
+        memory: reader.memory(),
         net: reader.net(host_name),
         storage: reader.storage(),
         produce: reader.produce(),
@@ -87,7 +91,22 @@ impl Reader<'_> {
             max_connection_creation_rate: self.number("max.connection.creation.rate").try_into().unwrap_or(u32::MAX),
             queued_max_requests: self.size("queued.max.requests"),
             queued_max_request_bytes: self.limit("queued.max.request.bytes").map(as_size),
+            max_in_flight_requests: self.size("milena.connection.max.in.flight.requests"),
+            first_request_timeout_ms: self.count("milena.connection.first.request.timeout.ms"),
+            request_timeout_ms: self.count("milena.connection.request.timeout.ms"),
         }
+    }
+
+    fn memory(&self) -> Shares {
+        const NAME: &str = "milena.memory.max.bytes";
+        let max_bytes = self.limit(NAME);
+        if max_bytes.is_some_and(|bytes| bytes < MEMORY_MIN_BYTES) {
+            self.refuse(format!(
+                "{NAME} ({}) must be at least {MEMORY_MIN_BYTES}, or -1 for half of what there is",
+                self.origin(NAME)
+            ));
+        }
+        Shares::new(max_bytes)
     }
 
     fn storage(&self) -> StorageSettings {
@@ -112,6 +131,10 @@ impl Reader<'_> {
                 io_buffer_load_factor: self.double("log.cleaner.io.buffer.load.factor"),
                 io_max_bytes_per_second: self.double("log.cleaner.io.max.bytes.per.second"),
                 backoff_ms: self.count("log.cleaner.backoff.ms"),
+            },
+            scrub: ScrubSettings {
+                bytes_per_second: self.count("milena.scrub.bytes.per.second"),
+                interval_ms: self.count("milena.scrub.interval.ms"),
             },
         }
     }

@@ -2,36 +2,33 @@
 //!
 //! One task holds all of it. While answers are awaited, reading goes on, so many requests may be under way and a peer that
 //! leaves is noticed; once `max_in_flight` requests wait, reading stops and TCP slows the peer down (S7). While an answer is
-//! being written nothing is read: a slow reader holds only its own connection.
+//! being written nothing is read: a slow reader holds only its own connection. Nothing is read either while there is no
+//! memory for it (`budget.rs`).
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep};
 
-use crate::file::FileRange;
-
+use super::budget::{Account, Held, Memory};
+use super::deadlines::{Deadlines, Doing, Late, Patience};
 use super::frame::FrameReader;
+use super::outgoing::Outgoing;
 use super::stream::Stream;
-use super::{Answer, BoxFuture, Piece, Reaction, Service};
+use super::{Answer, BoxFuture, Reaction, Service};
 
 /// What one connection may use.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// `socket.request.max.bytes`
+    /// `socket.request.max.bytes`, or less where memory is short.
     pub max_frame_bytes: usize,
     /// `milena.connection.max.in.flight.requests`
     pub max_in_flight: usize,
-    /// `connections.max.idle.ms`
-    pub max_idle: Duration,
-    /// `milena.connection.frame.timeout.ms`: how long the rest of a started frame may take, and one answer to be taken.
-    pub frame_timeout: Duration,
+    pub patience: Patience,
+    /// What it shares with all others.
+    pub memory: Arc<Memory>,
 }
 
 /// Why a connection ended.
@@ -45,10 +42,11 @@ pub enum End {
     Socket(io::Error),
 }
 
-/// Answers up to this size are gathered into one write with their neighbours.
-const GATHER_BYTES: usize = 64 * 1024;
-/// Ranges of files up to this size are read and written with their header; larger ones are spliced.
-pub const COPY_BYTES: usize = 64 * 1024;
+/// Answers that are ready and wait for one before them, or for the socket: with more bytes than this no request is begun.
+const READY_BYTES: usize = 256 * 1024;
+
+/// After so long without a byte, memory is given back.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Runs a connection to its end.
 pub async fn run<S: Service, T: Stream>(
@@ -56,81 +54,23 @@ pub async fn run<S: Service, T: Stream>(
     service: &S,
     session: &mut S::Session,
     limits: &ConnectionLimits,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) -> End {
-    let mut frames = FrameReader::new(limits.max_frame_bytes);
-    let mut waiting: VecDeque<Waiting> = VecDeque::new();
-    let mut out = Outgoing::default();
-    let mut clock = Idle::new(limits);
-    let mut read_open = true;
-    loop {
-        let answering = !waiting.is_empty();
-        let has_room = waiting.len() < limits.max_in_flight;
-        let mid_frame = frames.is_mid_frame();
-        tokio::select! {
-            biased;
-            answer = next_answer(&mut waiting), if answering => {
-                out.push(answer);
-                while let Some(ready) = take_ready(&mut waiting) {
-                    out.push(ready);
-                }
-                if let Err(end) = flush(stream, &mut out, limits).await {
-                    return end;
-                }
-                clock.touch();
-            }
-            ready = stream.readable(), if read_open && has_room => {
-                if let Err(error) = ready {
-                    return End::Socket(error);
-                }
-                match stream.try_read(frames.room()) {
-                    Ok(0) if waiting.is_empty() => return End::PeerClosed,
-                    // The peer has finished sending but may still read: what is under way is answered first.
-                    Ok(0) if waiting.iter().any(|w| matches!(w, Waiting::Later(_))) => return End::PeerClosed,
-                    Ok(0) => read_open = false,
-                    Ok(_) => {
-                        clock.touch();
-                        if let Err(end) = begin(service, session, &mut frames, &mut waiting, &mut out, limits).await {
-                            // What was answered before the offence still leaves.
-                            let _ = flush(stream, &mut out, limits).await;
-                            return end;
-                        }
-                        if let Err(end) = flush(stream, &mut out, limits).await {
-                            return end;
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return End::Socket(error),
-                }
-            }
-            verdict = clock.expired(mid_frame, answering) => {
-                match verdict {
-                    Some(end) => return end,
-                    None => frames.shrink(),
-                }
-            }
-            () = stopped(&mut shutdown), if read_open => {
-                // What was begun is answered; nothing new is read.
-                if waiting.is_empty() {
-                    return End::Shutdown;
-                }
-                read_open = false;
-            }
-        }
-        if !read_open && waiting.is_empty() {
-            return End::Shutdown;
-        }
-        // Frames that were left in the buffer while too much was in flight.
-        if waiting.len() < limits.max_in_flight && frames.is_mid_frame() {
-            if let Err(end) = begin(service, session, &mut frames, &mut waiting, &mut out, limits).await {
-                let _ = flush(stream, &mut out, limits).await;
-                return end;
-            }
-            if let Err(end) = flush(stream, &mut out, limits).await {
-                return end;
-            }
-        }
-    }
+    let connection = Connection {
+        stream,
+        service,
+        session,
+        limits,
+        frames: FrameReader::new(limits.max_frame_bytes),
+        account: Account::new(limits.memory.clone()),
+        hunger: None,
+        waiting: VecDeque::new(),
+        ready_bytes: 0,
+        out: Outgoing::default(),
+        deadlines: Deadlines::new(limits.patience),
+        read_open: true,
+    };
+    connection.run(shutdown).await
 }
 
 /// Until the broker stops.
@@ -145,197 +85,218 @@ enum Waiting {
     Ready(Answer),
 }
 
-/// Begins every whole frame in the buffer. Answers that are ready and have nobody before them go straight to `out`.
-async fn begin<S: Service>(
-    service: &S,
-    session: &mut S::Session,
-    frames: &mut FrameReader,
-    waiting: &mut VecDeque<Waiting>,
-    out: &mut Outgoing,
-    limits: &ConnectionLimits,
-) -> Result<(), End> {
-    while waiting.len() < limits.max_in_flight {
-        let frame = match frames.next_frame() {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Ok(()),
-            Err(bad) => return Err(End::Refused(bad.to_string())),
-        };
-        match service.call(session, frame).await {
-            Reaction::Answer(answer) if waiting.is_empty() => out.push(answer),
-            Reaction::Answer(answer) => waiting.push_back(Waiting::Ready(answer)),
-            Reaction::Later(future) => waiting.push_back(Waiting::Later(future)),
-            Reaction::Silent => {}
-            Reaction::Close(reason) => return Err(End::Refused(reason)),
+/// What a connection waits for in line.
+enum Hunger {
+    /// Memory to read into.
+    Read(BoxFuture<'static, Held>),
+    /// Others to take their answers.
+    Answer(BoxFuture<'static, ()>),
+}
+
+struct Connection<'a, S: Service, T: Stream> {
+    stream: &'a T,
+    service: &'a S,
+    session: &'a mut S::Session,
+    limits: &'a ConnectionLimits,
+    frames: FrameReader,
+    account: Account,
+    hunger: Option<Hunger>,
+    waiting: VecDeque<Waiting>,
+    /// Of the answers in `waiting`.
+    ready_bytes: usize,
+    out: Outgoing,
+    deadlines: Deadlines,
+    read_open: bool,
+}
+
+impl<S: Service, T: Stream> Connection<'_, S, T> {
+    async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> End {
+        loop {
+            let answering = !self.waiting.is_empty();
+            let reading = self.is_reading();
+            let step = tokio::select! {
+                biased;
+                answer = next_answer(&mut self.waiting), if answering => self.answered(answer).await,
+                fed = feed(&mut self.hunger), if self.hunger.is_some() => self.fed(fed),
+                ready = self.stream.readable(), if reading => match ready {
+                    Ok(()) => self.read().await,
+                    Err(error) => Err(End::Socket(error)),
+                },
+                () = self.deadlines.tick() => self.look(reading, answering),
+                () = stopped(&mut shutdown), if self.read_open => {
+                    // What was begun is answered; nothing new is read.
+                    self.read_open = false;
+                    Ok(())
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+            if !self.read_open && self.waiting.is_empty() {
+                return End::Shutdown;
+            }
+            // Frames that were left in the buffer while too much was in flight.
+            if self.may_begin()
+                && self.frames.has_whole_frame()
+                && let Err(end) = self.begin_and_flush().await
+            {
+                return end;
+            }
         }
     }
-    Ok(())
+
+    fn may_begin(&self) -> bool {
+        self.hunger.is_none() && self.waiting.len() < self.limits.max_in_flight && self.ready_bytes < READY_BYTES
+    }
+
+    fn is_reading(&self) -> bool {
+        self.read_open && self.may_begin()
+    }
+
+    /// The socket has something to read.
+    async fn read(&mut self) -> Result<(), End> {
+        let needed = self.frames.needed();
+        if !self.account.cover(needed, self.frames.whole()) {
+            self.hunger = Some(Hunger::Read(self.account.stand_in_line(needed)));
+            return Ok(());
+        }
+        let read = match self.account.has_the_turn() {
+            true => {
+                let missing = self.frames.whole().saturating_sub(self.frames.received());
+                self.stream.try_read_at_most(self.frames.room(), missing.max(1))
+            }
+            false => self.stream.try_read(self.frames.room()),
+        };
+        match read {
+            Ok(0) if self.waiting.iter().any(|w| matches!(w, Waiting::Later(_))) => Err(End::PeerClosed),
+            Ok(0) if self.waiting.is_empty() => Err(End::PeerClosed),
+            // The peer has finished sending but may still read: what is under way is answered first.
+            Ok(0) => {
+                self.read_open = false;
+                Ok(())
+            }
+            Ok(_) => self.begin_and_flush().await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(End::Socket(error)),
+        }
+    }
+
+    /// Begins every whole frame in the buffer, and writes what is answered at once.
+    async fn begin_and_flush(&mut self) -> Result<(), End> {
+        let before = self.frames.received();
+        let begun = self.begin().await;
+        // What was answered before an offence still leaves.
+        let flushed = self.flush().await;
+        begun?;
+        flushed?;
+        let rest = self.frames.received();
+        self.deadlines.received(rest < before, rest > 0);
+        if self.account.should_give_back() {
+            self.give_back();
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<(), End> {
+        while self.may_begin() {
+            if self.limits.memory.answers.is_full() {
+                self.hunger = Some(Hunger::Answer(self.account.room_for_answers()));
+                return Ok(());
+            }
+            let frame = match self.frames.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(bad) => return Err(End::Refused(bad.to_string())),
+            };
+            match self.service.call(self.session, frame).await {
+                Reaction::Answer(answer) if self.waiting.is_empty() => {
+                    self.out.push(answer);
+                    if self.out.bytes() >= READY_BYTES {
+                        self.flush().await?;
+                    }
+                }
+                Reaction::Answer(answer) => {
+                    self.ready_bytes += answer.memory_bytes();
+                    self.waiting.push_back(Waiting::Ready(answer));
+                }
+                Reaction::Later(future) => self.waiting.push_back(Waiting::Later(future)),
+                Reaction::Silent => {}
+                Reaction::Close(reason) => return Err(End::Refused(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer whose turn it was has come; those behind it that are ready share its write.
+    async fn answered(&mut self, answer: Answer) -> Result<(), End> {
+        self.out.push(answer);
+        while let Some(Waiting::Ready(_)) = self.waiting.front() {
+            if let Some(Waiting::Ready(answer)) = self.waiting.pop_front() {
+                self.ready_bytes -= answer.memory_bytes();
+                self.out.push(answer);
+            }
+        }
+        self.flush().await?;
+        self.deadlines.touch();
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        self.out.flush(self.stream, &self.limits.memory, self.limits.patience.idle).await
+    }
+
+    fn fed(&mut self, held: Option<Held>) -> Result<(), End> {
+        self.hunger = None;
+        held.into_iter().for_each(|held| self.account.add(held));
+        Ok(())
+    }
+
+    /// After a tick of the timer.
+    fn look(&mut self, reading: bool, answering: bool) -> Result<(), End> {
+        let received = self.frames.received();
+        let doing = Doing { received, reading, answering, pressed: self.account.is_pressed() };
+        if received == 0 && self.deadlines.quiet() >= QUIET {
+            self.give_back();
+        }
+        match self.deadlines.look(&doing, self.account.holds_anything()) {
+            None => Ok(()),
+            Some(Late::Idle) => Err(End::Idle),
+            Some(Late::FirstRequest) => Err(End::Refused("the first request did not come in time".into())),
+            Some(Late::RestOfRequest) => Err(End::Refused("the rest of a started request did not come in time".into())),
+        }
+    }
+
+    /// Gives the buffers back, between requests.
+    fn give_back(&mut self) {
+        if self.frames.is_mid_frame() {
+            return;
+        }
+        self.frames.shrink();
+        self.out.shrink();
+        self.account.give_back();
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+    }
 }
 
 /// The answer whose turn it is.
 async fn next_answer(waiting: &mut VecDeque<Waiting>) -> Answer {
     let answer = match waiting.front_mut().expect("asked for only while somebody waits") {
         Waiting::Later(future) => future.await,
-        Waiting::Ready(_) => match waiting.pop_front() {
-            Some(Waiting::Ready(answer)) => return answer,
-            _ => unreachable!("the front was looked at a line above"),
-        },
+        Waiting::Ready(_) => unreachable!("what is ready leaves with the answer before it"),
     };
     waiting.pop_front();
     answer
 }
 
-/// The next answer if it is there already, so that it shares a write with the one before.
-fn take_ready(waiting: &mut VecDeque<Waiting>) -> Option<Answer> {
-    match waiting.front()? {
-        Waiting::Ready(_) => match waiting.pop_front() {
-            Some(Waiting::Ready(answer)) => Some(answer),
-            _ => None,
-        },
-        Waiting::Later(_) => None,
-    }
-}
-
-/// Pieces on their way to the socket.
-#[derive(Default)]
-struct Outgoing {
-    pieces: VecDeque<Piece>,
-}
-
-impl Outgoing {
-    fn push(&mut self, answer: Answer) {
-        match answer {
-            Answer::One(bytes) => self.pieces.push_back(Piece::Bytes(bytes)),
-            Answer::Many(pieces) => self.pieces.extend(pieces.into_iter().filter(|piece| !piece.is_empty())),
+/// What is waited for in line has come.
+async fn feed(hunger: &mut Option<Hunger>) -> Option<Held> {
+    match hunger.as_mut().expect("asked for only by the hungry") {
+        Hunger::Read(held) => Some(held.await),
+        Hunger::Answer(room) => {
+            room.await;
+            None
         }
-    }
-}
-
-/// Writes all pieces, under the frame deadline per progress made.
-async fn flush<T: Stream>(stream: &T, out: &mut Outgoing, limits: &ConnectionLimits) -> Result<(), End> {
-    while let Some(piece) = out.pieces.front() {
-        match piece {
-            Piece::File(range) if is_spliced(stream, range) => {
-                let range = range.clone();
-                out.pieces.pop_front();
-                if let Some(socket) = stream.socket() {
-                    super::splice::send(socket, range, limits.frame_timeout).await?;
-                }
-            }
-            _ => write_gathered(stream, &mut out.pieces, limits).await?,
-        }
-    }
-    Ok(())
-}
-
-/// Does this range go from file to socket by itself? Else it is read and written.
-fn is_spliced<T: Stream>(stream: &T, range: &FileRange) -> bool {
-    range.len > COPY_BYTES && range.file.fd().is_some() && stream.socket().is_some()
-}
-
-/// Writes the run of small pieces at the front in as few calls as it takes.
-async fn write_gathered<T: Stream>(
-    stream: &T,
-    pieces: &mut VecDeque<Piece>,
-    limits: &ConnectionLimits,
-) -> Result<(), End> {
-    let mut gathered: Vec<Bytes> = Vec::with_capacity(pieces.len().min(64));
-    let mut total = 0;
-    while let Some(piece) = pieces.front() {
-        let copied = match piece {
-            Piece::Bytes(bytes) => bytes.clone(),
-            Piece::File(range) if is_spliced(stream, range) => break,
-            Piece::File(range) => read_range(range)?,
-        };
-        total += copied.len();
-        gathered.push(copied);
-        pieces.pop_front();
-        if total >= GATHER_BYTES || gathered.len() >= 64 {
-            break;
-        }
-    }
-    write_all(stream, gathered, limits.frame_timeout).await
-}
-
-fn read_range(range: &FileRange) -> Result<Bytes, End> {
-    range.read().map(Bytes::from).map_err(|error| End::Refused(format!("reading the log for an answer: {error}")))
-}
-
-async fn write_all<T: Stream>(stream: &T, mut gathered: Vec<Bytes>, patience: Duration) -> Result<(), End> {
-    let mut first = 0;
-    while first < gathered.len() {
-        let slices: Vec<io::IoSlice<'_>> = gathered[first..].iter().map(|bytes| io::IoSlice::new(bytes)).collect();
-        match stream.try_write_vectored(&slices) {
-            Ok(mut written) => {
-                while first < gathered.len() && written >= gathered[first].len() {
-                    written -= gathered[first].len();
-                    first += 1;
-                }
-                if written > 0 {
-                    let rest = gathered[first].slice(written..);
-                    gathered[first] = rest;
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable(stream, patience).await?,
-            Err(error) => return Err(End::Socket(error)),
-        }
-    }
-    Ok(())
-}
-
-/// Waits until the peer takes more; a peer that takes nothing for `patience` is let go (S8).
-pub(super) async fn writable<T: Stream>(stream: &T, patience: Duration) -> Result<(), End> {
-    match tokio::time::timeout(patience, stream.writable()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End::Socket(error)),
-        Err(_) => Err(End::Refused("the peer took nothing of its answer in time".into())),
-    }
-}
-
-/// One coarse timer for everything that may take too long. It is set again only when it has run out, so that a request
-/// costs no timer.
-struct Idle {
-    sleep: Pin<Box<Sleep>>,
-    last_activity: Instant,
-    step: Duration,
-    max_idle: Duration,
-    frame_timeout: Duration,
-}
-
-impl Idle {
-    fn new(limits: &ConnectionLimits) -> Self {
-        let step = limits.max_idle.min(limits.frame_timeout).min(Duration::from_secs(10));
-        Idle {
-            sleep: Box::pin(tokio::time::sleep(step)),
-            last_activity: Instant::now(),
-            step,
-            max_idle: limits.max_idle,
-            frame_timeout: limits.frame_timeout,
-        }
-    }
-
-    fn touch(&mut self) {
-        self.last_activity = Instant::now();
-    }
-
-    /// Resolves at each step; with an end when a limit has passed.
-    async fn expired(&mut self, mid_frame: bool, answering: bool) -> Option<End> {
-        Tick(&mut self.sleep).await;
-        let quiet = self.last_activity.elapsed();
-        self.sleep.as_mut().reset(Instant::now() + self.step);
-        if mid_frame && !answering && quiet >= self.frame_timeout {
-            return Some(End::Refused("the rest of a started request did not come in time".into()));
-        }
-        // A peer whose request is being answered is not idle, however long that takes.
-        (!answering && quiet >= self.max_idle).then_some(End::Idle)
-    }
-}
-
-struct Tick<'a>(&'a mut Pin<Box<Sleep>>);
-
-impl Future for Tick<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
     }
 }

@@ -3,8 +3,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// What a socket gets to fill when nothing is known of the next frame.
-const FIRST_READ_BYTES: usize = 16 * 1024;
+use crate::memory::shares::FIRST_READ_BYTES;
+
+/// With less room than this left in the buffer, the next read gets a new one.
+const LEAST_READ_BYTES: usize = 2 * 1024;
 /// What a declared length may reserve at once. Frames beyond it double the buffer as their bytes arrive.
 const TRUSTED_BYTES: usize = 128 * 1024;
 
@@ -49,24 +51,47 @@ impl FrameReader {
         Ok(Some(self.buffer.split_to(len).freeze()))
     }
 
-    /// Room for the next read from the socket.
-    pub fn room(&mut self) -> &mut BytesMut {
-        let wanted = match self.declared() {
-            Ok(Some(len)) => {
-                let missing = (4 + len).saturating_sub(self.buffer.len());
-                missing.min(self.buffer.len().max(TRUSTED_BYTES)).max(1)
+    /// How large the buffer must be for the next read from the socket.
+    pub fn needed(&self) -> usize {
+        let (len, spare) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
+        match self.declared() {
+            Ok(Some(declared)) => {
+                let missing = (4 + declared).saturating_sub(len).max(1);
+                if spare >= missing.min(LEAST_READ_BYTES) { len } else { len + missing.min(len.max(TRUSTED_BYTES)) }
             }
-            _ => FIRST_READ_BYTES,
-        };
-        if self.buffer.capacity() - self.buffer.len() < wanted {
-            self.buffer.reserve(wanted);
+            _ if spare >= LEAST_READ_BYTES => len,
+            _ => (len + LEAST_READ_BYTES).max(FIRST_READ_BYTES),
+        }
+    }
+
+    /// How large it must be for all of the frame that has begun.
+    pub fn whole(&self) -> usize {
+        self.declared().ok().flatten().map_or(0, |declared| 4 + declared)
+    }
+
+    /// The buffer, with room for the next read.
+    pub fn room(&mut self) -> &mut BytesMut {
+        let more = self.needed() - self.buffer.len();
+        if more > 0 {
+            self.buffer.reserve(more);
         }
         &mut self.buffer
+    }
+
+    /// The next frame is all there.
+    pub fn has_whole_frame(&self) -> bool {
+        let whole = self.whole();
+        whole > 0 && self.buffer.len() >= whole
     }
 
     /// A frame has begun and is not whole.
     pub fn is_mid_frame(&self) -> bool {
         !self.buffer.is_empty()
+    }
+
+    /// How much of what is not handed out yet has come.
+    pub fn received(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Gives the memory back; only between frames.

@@ -13,9 +13,12 @@ use bytes::Bytes;
 use crate::file::FileRange;
 pub use crate::types::ConnectionId;
 
+pub mod budget;
 pub mod connection;
+pub mod deadlines;
 pub mod frame;
 pub mod listener;
+mod outgoing;
 pub mod schema;
 pub mod socket;
 mod splice;
@@ -59,6 +62,15 @@ impl Answer {
         match self {
             Answer::One(bytes) => bytes.len(),
             Answer::Many(pieces) => pieces.iter().map(Piece::len).sum(),
+        }
+    }
+
+    /// Without what lies in files.
+    pub fn memory_bytes(&self) -> usize {
+        let in_memory = |piece: &Piece| if let Piece::Bytes(bytes) = piece { bytes.len() } else { 0 };
+        match self {
+            Answer::One(bytes) => bytes.len(),
+            Answer::Many(pieces) => pieces.iter().map(in_memory).sum(),
         }
     }
 

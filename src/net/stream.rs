@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::net::TcpStream;
 
 /// A stream of bytes both ways. Waiting is one thing, moving bytes another, as with sockets.
@@ -17,6 +17,10 @@ pub trait Stream: Send + Sync + 'static {
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
     /// What has come; nothing is the end; `WouldBlock` where nothing has.
     fn try_read(&self, into: &mut BytesMut) -> io::Result<usize>;
+    /// The same, and no more than so many bytes where that can be had.
+    fn try_read_at_most(&self, into: &mut BytesMut, _bytes: usize) -> io::Result<usize> {
+        self.try_read(into)
+    }
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// The socket behind it, where there is one: what lets bytes go from file to socket without a copy.
     fn socket(&self) -> Option<&TcpStream> {
@@ -40,6 +44,10 @@ impl Stream for TcpStream {
 
     fn try_read(&self, into: &mut BytesMut) -> io::Result<usize> {
         self.try_read_buf(into)
+    }
+
+    fn try_read_at_most(&self, into: &mut BytesMut, bytes: usize) -> io::Result<usize> {
+        self.try_read_buf(&mut into.limit(bytes))
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
