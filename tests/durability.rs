@@ -17,6 +17,8 @@ use milena::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use support::{Client, TestBroker, batch, produce_request, settings, values};
 
 const NOT_COORDINATOR: i16 = 16;
+/// What the gate knows the flush of the whole file system by.
+const WHOLE: &str = "the whole file system";
 const KAFKA_STORAGE_ERROR: i16 = 56;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,6 +90,7 @@ impl Disk for GatedDisk {
         RealDisk.sync_dir(path)
     }
     fn sync_all_under(&self, path: &Path) -> io::Result<()> {
+        self.gate.pass(WHOLE)?;
         RealDisk.sync_all_under(path)
     }
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -215,7 +218,54 @@ async fn i17_a_failed_flush_is_final_and_i25_others_go_on() {
     scene.house.stop().await;
 }
 
-/// I62, I111: a group whose log cannot be flushed says so, to those who wait and to those who come later; nobody is left
+/// I17: the kernel tells of a failed write once. After a flush of the whole file system has failed, every file is asked itself:
+/// what was written while that flush ran may have been lost in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn i17_after_a_failed_flush_of_all_each_file_is_asked() {
+    let scene = Scene::start().await;
+    let mut client = scene.connect().await;
+    let (first, second) = (["a", "b", "c", "d", "e", "f"], ["g", "h", "i", "j", "k", "l"]);
+    for name in first.iter().chain(&second) {
+        client.create_topic(name, 1, &[]).await;
+        // Then a flush is of one file.
+        client.produce(name, 0, batch(&[b"kept"])).await.unwrap();
+    }
+    client.create_topic("z", 1, &[]).await;
+    assert_eq!(in_one_round(&scene, &first, WHOLE).await, [KAFKA_STORAGE_ERROR; 6]);
+    assert_eq!(in_one_round(&scene, &second, "h-0").await, [0, KAFKA_STORAGE_ERROR, 0, 0, 0, 0]);
+    scene.house.stop().await;
+}
+
+/// Writes to all of these topics, whose flushes are one round in which those of `fails` fail.
+async fn in_one_round(scene: &Scene, names: &[&str], fails: &'static str) -> Vec<i16> {
+    let metrics = &scene.house.broker.metrics;
+    let mut client = scene.connect().await;
+    // The round before is held up until everything is written.
+    let (flushes, batches) = (metrics.flushes.get(), metrics.batches_in.get());
+    scene.gate.set(Flushes::Hold, "z-0");
+    client.ask(9, produce_request("z", 0, batch(&[b"first"]), 1)).await;
+    until(|| metrics.flushes.get() > flushes).await;
+    let mut request = produce_request(names[0], 0, batch(&[b"more"]), -1);
+    for name in &names[1..] {
+        request.topic_data.extend(produce_request(name, 0, batch(&[b"more"]), -1).topic_data);
+    }
+    client.send(9, &request).await;
+    until(|| metrics.batches_in.get() == batches + 1 + names.len() as u64).await;
+    scene.gate.set(Flushes::Fail, fails);
+    let answer = client.answer::<m::ProduceRequest>(9).await;
+    answer.responses.iter().map(|topic| topic.partition_responses[0].error_code).collect()
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, wait).await.expect("it comes to that");
+}
+
+/// I62, I111, lesson 34: a group whose log cannot be flushed says so, to those who wait and to those who come later; nobody is left
 /// without an answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn i62_a_group_whose_log_fails_answers_with_an_error() {
