@@ -2,13 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A number. Most only grow; what is counted anew now and then is set.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> u64 {
@@ -44,6 +48,7 @@ meters! {
     bytes_out "bytes of record batches sent to consumers";
     batches_in "record batches appended";
     duplicate_batches "record batches recognised as a retry and not appended again";
+    remembered_producers "producers whose last batches are remembered, as of the last checkpoint";
     flushes "rounds of the flusher";
     flushed_files "files flushed to disk";
     segments_deleted "segments removed by retention";

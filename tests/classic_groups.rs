@@ -6,18 +6,7 @@ use kafka_protocol::messages as m;
 use support::{Client, PATIENCE, TestBroker, batch, text, topic};
 
 async fn commit(client: &mut Client, group: &str, name: &str, offset: i64) -> i16 {
-    let partition = m::offset_commit_request::OffsetCommitRequestPartition::default()
-        .with_partition_index(0)
-        .with_committed_offset(offset);
-    let topics = vec![
-        m::offset_commit_request::OffsetCommitRequestTopic::default()
-            .with_name(topic(name))
-            .with_partitions(vec![partition]),
-    ];
-    let request = m::OffsetCommitRequest::default()
-        .with_group_id(m::GroupId(text(group)))
-        .with_generation_id_or_member_epoch(-1)
-        .with_topics(topics);
+    let request = support::commit_request(group, name, offset);
     client.ask(8, request).await.topics[0].partitions[0].error_code
 }
 
@@ -33,6 +22,28 @@ async fn groups_work_again_after_their_topic_was_deleted() {
     assert_eq!(commit(&mut client, "g", "t", 6).await, 0);
     assert_eq!(committed(&mut client, "g", "t").await, 6);
     assert_eq!(groups(&mut client).await, ["g"]);
+    broker.stop().await;
+}
+
+/// Lesson 27: the topic of the groups is made once, however many need it first at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn lesson_27_the_first_groups_share_one_topic() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    // All have asked before any answer is read.
+    let mut clients = Vec::new();
+    for number in 0..16 {
+        let mut one = broker.connect().await;
+        one.send(8, &support::commit_request(&format!("g{number}"), "t", number)).await;
+        clients.push(one);
+    }
+    for one in &mut clients {
+        assert_eq!(one.answer::<m::OffsetCommitRequest>(8).await.topics[0].partitions[0].error_code, 0);
+    }
+    for number in 0..16 {
+        assert_eq!(committed(&mut client, &format!("g{number}"), "t").await, number);
+    }
     broker.stop().await;
 }
 

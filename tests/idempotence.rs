@@ -103,3 +103,18 @@ async fn i35_a_producer_without_a_past_may_start_anywhere() {
     assert_eq!(client.produce("t", 0, sequenced(4711, 3, 100, &[b"b"])).await, Ok(1));
     broker.stop().await;
 }
+
+/// I37: how many producers are remembered is bounded (its own test, in storage) and can be seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn i37_the_remembered_producers_are_counted() {
+    let broker = TestBroker::start().await;
+    let metrics = broker.house.broker.metrics.clone();
+    let mut client = broker.connect().await;
+    client.create_topic("t", 2, &[]).await;
+    for (producer, partition) in [(1, 0), (2, 0), (2, 1)] {
+        client.produce("t", partition, sequenced(producer, 0, 0, &[b"x"])).await.unwrap();
+    }
+    // A stop writes the checkpoints, with which they are counted.
+    broker.stop().await;
+    assert_eq!(metrics.remembered_producers.get(), 3);
+}

@@ -243,7 +243,7 @@ async fn readiness_is_said_once_and_not_too_early() {
     }
 }
 
-/// Docker sends SIGKILL 10 s after SIGTERM; a consumer that waits for records must not hold the broker up.
+/// Lesson 37. Docker sends SIGKILL 10 s after SIGTERM; a consumer that waits for records must not hold the broker up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_those_who_wait() {
     let home = tempfile::tempdir().unwrap();

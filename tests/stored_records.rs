@@ -61,6 +61,8 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
 }
 
+/// Lessons 41, 42: structs of one name in two messages, nulls with an upper bound, defaults that are not zero: all of them
+/// occur here.
 #[test]
 fn every_record_kafka_wrote_reads_and_writes_back_byte_for_byte() {
     let golden = golden();
@@ -92,6 +94,7 @@ fn defaults_are_kafkas_defaults() {
     }
 }
 
+/// Lesson 43: bytes behind a body are an error.
 #[test]
 fn a_record_cut_short_or_too_long_or_of_an_unknown_version_is_refused() {
     let golden = golden();

@@ -33,6 +33,7 @@ impl Walk {
     }
 }
 
+/// Lesson 40: the client's id in a header keeps its two-byte length, also before a flexible body: these headers have one.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_advertised_version_answers() {
     let broker = TestBroker::start().await;

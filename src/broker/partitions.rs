@@ -200,14 +200,17 @@ impl Partitions {
     pub fn checkpoint(&self) -> (BTreeMap<TopicPartition, Offset>, BTreeMap<TopicPartition, Offset>) {
         let mut recovery = BTreeMap::new();
         let mut starts = BTreeMap::new();
+        let mut producers = 0;
         for partition in self.all() {
             partition.tend(|log| {
+                producers += log.producer_count();
                 recovery.insert(partition.name.clone(), log.flushed_offset());
                 if log.log_start_offset() > Offset::ZERO {
                     starts.insert(partition.name.clone(), log.log_start_offset());
                 }
             });
         }
+        self.shop.metrics.remembered_producers.set(producers as u64);
         (recovery, starts)
     }
 }

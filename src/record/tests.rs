@@ -380,6 +380,7 @@ fn control_kinds_are_numbered_as_kafka_does() {
 }
 
 /// What Apache Kafka 4.3.1 answered to the same bytes, with the sentence from its answer or its log.
+/// Lesson 13: what a client may send is one whole batch from offset 0, counted right, without control records.
 #[test]
 fn refusals_are_kafkas_code_and_sentence() {
     use ErrorCode::{CorruptMessage, InvalidRecord, MessageTooLarge};
