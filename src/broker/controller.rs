@@ -62,8 +62,9 @@ impl Controller {
         let target = published.clone();
         let on_commit = move |image: &Image| {
             let before = target.load_full();
-            target.store(Arc::new(image.clone()));
+            // First what lives here, then the image: who finds a topic in it finds its partitions too.
             follow(&before, image);
+            target.store(Arc::new(image.clone()));
         };
         let birth = move || Metadata::new(settings.clone());
         let driver = Driver::new(log, clock, Box::new(birth), Box::new(on_commit));
