@@ -167,7 +167,10 @@ fn unpack(
         Compression::None => out.drain(packed)?,
         Compression::Gzip => out.drain(flate2::bufread::MultiGzDecoder::new(packed))?,
         Compression::Snappy => unsnap(packed, &mut out)?,
-        Compression::Lz4 => out.drain(lz4_flex::frame::FrameDecoder::new(packed))?,
+        Compression::Lz4 => {
+            let _blocks = out.borrow(lz4_blocks(packed, &out)?)?;
+            out.drain(lz4_flex::frame::FrameDecoder::new(packed))?;
+        }
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
             decoder.window_log_max(window_log_max(limits)).map_err(broken)?;
@@ -225,6 +228,15 @@ impl Output {
         }
     }
 
+    /// Takes out of the budget what a decoder needs for itself, as long as the returned value lives.
+    fn borrow(&self, bytes: usize) -> Result<Unpacked, Unpack> {
+        let budget = self.held.budget;
+        if budget.is_some_and(|budget| !budget.take(bytes)) {
+            return Err(Unpack::Busy);
+        }
+        Ok(Unpacked { bytes: Vec::new(), held: bytes, budget })
+    }
+
     /// At the limit: one byte more is too many.
     fn nothing_is_left(&self, mut reader: impl Read) -> Result<(), Unpack> {
         match reader.read(&mut [0]) {
@@ -237,6 +249,19 @@ impl Output {
     fn broken(&self, source: impl Into<String>) -> Unpack {
         Unpack::Broken { codec: self.codec, source: source.into() }
     }
+}
+
+/// What the decoder takes for the blocks of a frame, however small the frame: one block as it comes and, where they refer to
+/// each other, two as they become. The old format, which the decoder knows too, has blocks of 8 MiB; Kafka reads none such.
+fn lz4_blocks(packed: &[u8], out: &Output) -> Result<usize, Unpack> {
+    const MAGIC: &[u8; 4] = &0x184d_2204u32.to_le_bytes();
+    let Some([flags, block_size]) = packed.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk()) else {
+        return Err(out.broken("it is no frame of LZ4"));
+    };
+    let are_linked = flags & 0x20 == 0;
+    // 4 is 64 KiB, each further one four times as much; the decoder refuses what is not within 4 and 7.
+    let size = 1usize << (8 + 2 * ((block_size >> 4) & 7));
+    Ok(if are_linked { 3 * size } else { 2 * size })
 }
 
 /// How xerial's framing begins; a version and the oldest compatible version follow, four bytes each.

@@ -291,6 +291,32 @@ fn s6_a_snappy_block_that_claims_more_than_it_can_hold_gets_no_memory() {
     assert!(matches!(refused, compression::Unpack::Broken { .. }), "{refused}");
 }
 
+/// Found by fuzzing: five bytes made the decoder take 16 MiB, whatever the limit. Kafka reads no such frames.
+#[test]
+fn s6_an_old_lz4_frame_is_refused_before_it_costs_anything() {
+    let old = [0x02, 0x21, 0x4c, 0x18, 0x60, 0x40];
+    let refused = compression::decompress(Compression::Lz4, &old, &small_limits(1 << 10)).unwrap_err();
+    assert!(refused.to_string().contains("no frame of LZ4"), "{refused}");
+}
+
+#[test]
+fn s6_the_blocks_of_an_lz4_frame_come_out_of_the_budget() {
+    static BUDGET: DecompressBudget = DecompressBudget::new(6 << 20);
+    let limits = DecompressLimits { max_bytes: 1 << 10, budget: &BUDGET };
+    let frame = |size: lz4_flex::frame::BlockSize| {
+        let info = lz4_flex::frame::FrameInfo::new().block_size(size);
+        let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+        std::io::Write::write_all(&mut encoder, b"small").unwrap();
+        encoder.finish().unwrap()
+    };
+    let large = compression::decompress(Compression::Lz4, &frame(lz4_flex::frame::BlockSize::Max4MB), &limits);
+    assert!(matches!(large, Err(compression::Unpack::Busy)));
+    for _ in 0..10 {
+        let small = compression::decompress(Compression::Lz4, &frame(lz4_flex::frame::BlockSize::Max1MB), &limits);
+        assert_eq!(&*small.unwrap(), b"small", "what was taken is given back");
+    }
+}
+
 /// Batches that Java, librdkafka and kafka-python wrote.
 fn foreign() -> Vec<(&'static str, Vec<u8>)> {
     let lines = include_str!("testdata/batches.txt").lines().filter(|line| !line.starts_with('#'));
