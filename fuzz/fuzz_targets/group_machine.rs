@@ -1,0 +1,6 @@
+//! See `group_machine` in targets/coordinator.rs.
+#![no_main]
+
+use milena_fuzz::{run, targets::coordinator};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| run(coordinator::group_machine, input));

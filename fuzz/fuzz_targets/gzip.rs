@@ -1,0 +1,6 @@
+//! See `gzip` in targets/batches.rs.
+#![no_main]
+
+use milena_fuzz::{run, targets::batches};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| run(batches::gzip, input));
