@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 echo "== format"; cargo fmt --check
 echo "== clippy"; cargo clippy --quiet --all-targets -- -D warnings
 echo "== unit, property and in-process tests"; cargo test --quiet
+echo "== the judge of histories"; cargo test --quiet --manifest-path campaign/checker/Cargo.toml
 echo "== names that have no place in the project"
 if git grep -nIE '(/wor[k]/|/far[m]/|/roo[t]/|\.\./share[d]|\.librar[y])' -- . ':!Cargo.lock'; then
   echo "paths of one machine stand in the tree" >&2; exit 1
