@@ -130,3 +130,26 @@ async fn who_never_comes_back_to_the_advertised_address_is_noticed() {
     assert_eq!(broker.house.broker.settings.advertised_by(), "advertised.listeners");
     broker.stop().await;
 }
+
+/// No host, `0.0.0.0` and `[::]` are every address of the machine; without a port the system chooses one for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_host_is_every_address() {
+    for host in ["", "0.0.0.0", "[::]"] {
+        let broker = TestBroker::with(&[&format!("listeners=PLAINTEXT://{host}:0")]).await;
+        let addresses = &broker.house.addresses;
+        assert!(addresses.iter().all(|address| address.ip().is_unspecified()), "{addresses:?}");
+        let port = addresses[0].port();
+        assert!(addresses.iter().all(|address| address.port() == port && port != 0), "{addresses:?}");
+        let mut client = Client::connect(port).await;
+        let metadata = client.ask(9, m::MetadataRequest::default().with_topics(Some(Vec::new()))).await;
+        let told = (metadata.brokers[0].host.as_str(), metadata.brokers[0].port);
+        assert_eq!(told, ("localhost", i32::from(port)), "the machine's name, and the port it got");
+        let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+        if has_ipv6 {
+            assert!(tokio::net::TcpStream::connect(("::1", port)).await.is_ok(), "{host}");
+        } else {
+            println!("skipped: this machine has no IPv6 loopback");
+        }
+        broker.stop().await;
+    }
+}

@@ -12,6 +12,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::catalog::{self, Setting};
+use super::commands;
 use super::environment::{self, Environment};
 use super::image::{self, Dialect};
 use super::listener::Endpoint;
@@ -30,6 +31,8 @@ pub struct Sources {
     pub host_name: String,
     /// Mount points, by which an image finds the volume for its data.
     pub mounts: Vec<String>,
+    /// What was noticed while they were gathered.
+    pub remarks: Vec<String>,
 }
 
 /// Who set a value.
@@ -72,8 +75,9 @@ impl Sources {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
-        let environment = environment::with_secrets(environment)?;
-        Ok(Sources { file, environment, overrides, host_name: host_name(), mounts: image::mounts() })
+        let host_name = host_name();
+        let (environment, remarks) = commands::carry_out(environment::with_secrets(environment)?, &host_name);
+        Ok(Sources { file, environment, overrides, host_name, mounts: image::mounts(), remarks })
     }
 }
 
@@ -107,7 +111,7 @@ pub(super) fn merge(sources: &Sources) -> Result<Values, Vec<String>> {
     let mut values = Values { by_name, ..Values::default() };
     values.strangers = environment.strangers;
     values.without_effect = environment.without_effect;
-    values.remarks = environment.remarks;
+    values.remarks = sources.remarks.iter().cloned().chain(environment.remarks).collect();
     values.dialect = environment.dialect;
     values.log_level = environment.log_level;
     fill_in(&mut values);

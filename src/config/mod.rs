@@ -7,6 +7,7 @@
 //! Times are in milliseconds, sizes in bytes, unless a name says otherwise; `None` is "no limit" or "not set".
 
 pub mod catalog;
+mod commands;
 pub mod environment;
 mod generated;
 pub mod group;
