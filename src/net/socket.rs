@@ -18,6 +18,10 @@ pub struct SocketOptions {
 pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    if address.is_ipv6() {
+        // Otherwise `::` takes IPv4 as well, and cannot be bound beside `0.0.0.0` on the same port.
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     if let Some(bytes) = options.send_buffer {
         socket.set_send_buffer_size(bytes)?;
     }
