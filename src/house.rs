@@ -186,10 +186,12 @@ fn advertised(listeners: &[Listener], bound: &[Bound]) -> Vec<(String, u16)> {
 
 async fn limits(settings: &Settings) -> ListenerLimits {
     let (net, memory) = (&settings.net, &settings.memory);
+    let idle = net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis);
     let patience = Patience {
-        first_request: Duration::from_millis(net.first_request_timeout_ms),
+        // One that never said anything is idle, too.
+        first_request: Duration::from_millis(net.first_request_timeout_ms).min(idle),
         request: Duration::from_millis(net.request_timeout_ms),
-        idle: net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis),
+        idle,
     };
     let bounds = [
         (net.max_connections, "max.connections"),
