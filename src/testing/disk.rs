@@ -11,6 +11,9 @@
 //! ```
 //! What a flush covers: `sync` the data and size of one file, `sync_dir` the names in one directory, `sync_all_under`
 //! everything. A failed `sync` loses the data for good, though reads go on showing it (as Linux does).
+//!
+//! A disk can also die after so many operations: that one and all behind it fail and leave nothing, which is how a
+//! simulation stops a broker at any write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -324,7 +327,14 @@ struct State {
     /// After so many more successful reads, all fail.
     reads_fail: bool,
     syncs: u64,
+    /// After so many more operations nothing works any more.
+    dies_after: Option<u64>,
+    /// Told of every operation that is done, and with `None` that the disk has died.
+    witness: Option<Witness>,
 }
+
+/// Somebody who sees what is done to a disk.
+pub type Witness = Arc<dyn Fn(Option<&Op>) + Send + Sync>;
 
 impl SimDisk {
     pub fn new() -> SimDisk {
@@ -379,6 +389,28 @@ impl SimDisk {
         self.state().sync_fails_after = Some(after);
     }
 
+    /// Lets the disk die with the operation that comes after `ops` more.
+    pub fn die_after(&self, ops: u64) {
+        let mut state = self.state();
+        if !state.is_dead() {
+            state.dies_after = Some(ops + 1);
+        }
+    }
+
+    /// Lets the disk die now.
+    pub fn die_now(&self) {
+        self.die_after(0);
+        let _ = self.state().act(Op::SyncAll);
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.state().is_dead()
+    }
+
+    pub fn watch(&self, witness: Witness) {
+        self.state().witness = Some(witness);
+    }
+
     pub fn fail_reads(&self, fail: bool) {
         self.state().reads_fail = fail;
     }
@@ -389,9 +421,28 @@ impl SimDisk {
 }
 
 impl State {
-    fn act(&mut self, op: Op) {
+    fn act(&mut self, op: Op) -> io::Result<()> {
+        if let Some(left) = self.dies_after.filter(|left| *left > 0) {
+            self.dies_after = Some(left - 1);
+            if left == 1
+                && let Some(witness) = &self.witness
+            {
+                witness(None);
+            }
+        }
+        if self.is_dead() {
+            return Err(dead());
+        }
         self.now.apply(&op);
+        if let Some(witness) = &self.witness {
+            witness(Some(&op));
+        }
         self.ops.push(op);
+        Ok(())
+    }
+
+    fn is_dead(&self) -> bool {
+        self.dies_after == Some(0)
     }
 
     fn used(&self) -> u64 {
@@ -434,6 +485,10 @@ impl State {
     }
 }
 
+fn dead() -> io::Error {
+    io::Error::other("the simulated disk is dead")
+}
+
 fn full() -> io::Error {
     io::Error::new(io::ErrorKind::StorageFull, "no space left on the simulated disk")
 }
@@ -455,7 +510,7 @@ impl Disk for SimDisk {
                 }
                 let file = state.next_file;
                 state.next_file += 1;
-                state.act(Op::Link(path.to_path_buf(), file));
+                state.act(Op::Link(path.to_path_buf(), file))?;
                 file
             }
             Err(error) => return Err(error),
@@ -467,7 +522,7 @@ impl Disk for SimDisk {
         let mut state = self.state();
         let mut missing: Vec<&Path> = path.ancestors().filter(|dir| state.node(dir).is_err()).collect();
         while let Some(dir) = missing.pop() {
-            state.act(Op::MakeDir(dir.to_path_buf()));
+            state.act(Op::MakeDir(dir.to_path_buf()))?;
         }
         Ok(())
     }
@@ -495,23 +550,20 @@ impl Disk for SimDisk {
                 (path.clone(), target, *node)
             })
             .collect();
-        state.act(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf(), moved });
-        Ok(())
+        state.act(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf(), moved })
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.node(path)?;
-        state.act(Op::Unlink(path.to_path_buf()));
-        Ok(())
+        state.act(Op::Unlink(path.to_path_buf()))
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.node(path)?;
         let below: Vec<PathBuf> = state.now.names.keys().rev().filter(|name| name.starts_with(path)).cloned().collect();
-        below.into_iter().for_each(|name| state.act(Op::Unlink(name)));
-        Ok(())
+        below.into_iter().try_for_each(|name| state.act(Op::Unlink(name)))
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -520,8 +572,7 @@ impl Disk for SimDisk {
         if !state.sync_outcome() {
             return Err(flush_failed());
         }
-        state.act(Op::SyncDir(path.to_path_buf()));
-        Ok(())
+        state.act(Op::SyncDir(path.to_path_buf()))
     }
 
     fn sync_all_under(&self, _path: &Path) -> io::Result<()> {
@@ -529,8 +580,7 @@ impl Disk for SimDisk {
         if !state.sync_outcome() {
             return Err(flush_failed());
         }
-        state.act(Op::SyncAll);
-        Ok(())
+        state.act(Op::SyncAll)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -572,7 +622,7 @@ impl SimFile {
 impl ReadAt for SimFile {
     fn read_exact_at(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
         let state = self.state();
-        if state.reads_fail {
+        if state.reads_fail || state.is_dead() {
             return Err(io::Error::other("the simulated disk cannot read"));
         }
         let content = state.now.content(self.file);
@@ -594,7 +644,7 @@ impl DiskFile for SimFile {
         if short {
             bytes.truncate(fits as usize);
         }
-        state.act(Op::Write { file: self.file, at: position, bytes });
+        state.act(Op::Write { file: self.file, at: position, bytes })?;
         if short { Err(full()) } else { Ok(()) }
     }
 
@@ -605,8 +655,7 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.state().act(Op::SetLen { file: self.file, len });
-        Ok(())
+        self.state().act(Op::SetLen { file: self.file, len })
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -616,11 +665,10 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
         if !state.sync_outcome() {
-            state.act(Op::SyncFailed(self.file));
+            state.act(Op::SyncFailed(self.file))?;
             return Err(flush_failed());
         }
-        state.act(Op::Sync(self.file));
-        Ok(())
+        state.act(Op::Sync(self.file))
     }
 }
 
