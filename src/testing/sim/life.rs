@@ -1,6 +1,7 @@
 //! One life of the broker in a simulation: opened on what the last one left, served, stepped, tormented, and ended by a
 //! crash or a clean stop.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -12,7 +13,9 @@ use crate::api::Front;
 use crate::broker::steps::Rounds;
 use crate::broker::{Broker, tasks};
 use crate::net::BoxFuture;
+use crate::net::budget::Memory;
 use crate::net::connection::ConnectionLimits;
+use crate::net::deadlines::Patience;
 use crate::net::listener::{Door, ListenerLimits};
 use crate::testing::disk::{Op, SimDisk};
 use crate::testing::seed::Seed;
@@ -146,15 +149,23 @@ impl Life {
         stopping: watch::Receiver<bool>,
     ) -> Life {
         let net = &broker.settings.net;
+        let patience = Duration::from_secs(30);
         let limits = ListenerLimits {
             connection: ConnectionLimits {
                 max_frame_bytes: net.socket_request_max_bytes,
                 max_in_flight: 8,
-                max_idle: net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis),
-                frame_timeout: Duration::from_secs(30),
+                patience: Patience {
+                    first_request: patience,
+                    request: patience,
+                    idle: net.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis),
+                },
+                memory: Memory::new(&broker.settings.memory, None),
             },
             max_connections: 1000,
+            max_connections_reason: "a simulation has no more",
             max_connections_per_ip: 1000,
+            max_connections_of: HashMap::new(),
+            max_creation_rate: u32::MAX,
         };
         let spawn = tasks::connections(broker.metrics.clone());
         let front = Arc::new(Front { broker: broker.clone() });
@@ -187,7 +198,7 @@ impl Life {
         let link = Link::new(number, self.fork(), Arc::new(witness), self.pulse.clone());
         links.push(Arc::downgrade(&link));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + links.len() as u16));
-        self.door.clone().admit(BrokerEnd(link.clone()), address, 0);
+        self.door.admit(BrokerEnd(link.clone()), address, 0);
         link
     }
 

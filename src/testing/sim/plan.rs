@@ -100,6 +100,8 @@ fn overrides(dice: &mut Seed, durable: bool) -> Vec<String> {
         "offsets.retention.check.interval.ms=5000".into(),
         "log.message.timestamp.after.max.ms=9223372036854775807".into(),
         "auto.create.topics.enable=false".into(),
+        // The default follows the machine.
+        "milena.memory.max.bytes=268435456".into(),
     ]
 }
 
