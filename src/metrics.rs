@@ -51,6 +51,11 @@ meters! {
     remembered_producers "producers whose last batches are remembered, as of the last checkpoint";
     flushes "rounds of the flusher";
     flushed_files "files flushed to disk";
+    append_failures "appends that the disk did not take";
+    scrub_passes "times that everything stored was checked";
+    scrubbed_bytes "bytes of closed segments that were checked";
+    scrub_read_errors "segments that could not be read for the check";
+    damaged_batches "ranges of stored records that were found damaged";
     segments_deleted "segments removed by retention";
     logs_cleaned "cleanings of compacted logs";
     bytes_cleaned_away "bytes by which cleaning made logs smaller";

@@ -137,7 +137,8 @@ fn append(ctx: &Context<'_>, topic: &TopicName, index: i32, records: Option<Byte
             Refused::by_log(&partition, code)
         }
         AppendError::Disk(error) => {
-            tracing::error!(%topic, partition = index, %error, "cannot append");
+            // The partition says it once.
+            tracing::debug!(%topic, partition = index, %error, "cannot append");
             Refused::from(ErrorCode::KafkaStorageError)
         }
     })?;

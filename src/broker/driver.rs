@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::Clock;
+use crate::seldom::Seldom;
 use crate::state::{Effects, Machine, Ticket};
 use crate::types::{ErrorCode, Monotonic, Now, Offset};
 
@@ -52,6 +53,7 @@ pub struct Driver<M: Published> {
     /// When the timer task will call, in ms; `u64::MAX` when it sleeps without end.
     armed: AtomicU64,
     rearm: Notify,
+    refused: Seldom,
 }
 
 struct State<M: Published> {
@@ -83,6 +85,7 @@ impl<M: Published + 'static> Driver<M> {
             state: Mutex::new(State { machine: None, next_ticket: 0, callers: HashMap::new(), held: VecDeque::new() }),
             armed: AtomicU64::new(u64::MAX),
             rearm: Notify::new(),
+            refused: Seldom::default(),
         })
     }
 
@@ -162,7 +165,9 @@ impl<M: Published + 'static> Driver<M> {
             match self.log.append(&effects.append, now) {
                 Ok(offset) => end = Some(offset),
                 Err(code) => {
-                    tracing::error!(error = %code, "the log of a coordinator refused an append; it will be loaded anew");
+                    if let Some(more) = self.refused.due(now.mono.0) {
+                        tracing::warn!(error = %code, more, "the log of a coordinator refused an append; it is loaded anew");
+                    }
                     self.give_up(state);
                     return Err(ErrorCode::NotCoordinator);
                 }

@@ -114,7 +114,9 @@ impl Flusher {
         self.metrics.flushed_files.add(file_count as u64);
         let is_together = file_count >= MANY_FILES && !self.one_by_one.load(Ordering::Acquire);
         let together = is_together.then(|| self.disk.sync_all_under(&self.root));
-        if matches!(together, Some(Err(_))) {
+        if let Some(Err(error)) = &together {
+            let root = self.root.display();
+            tracing::error!(%root, %error, "flushing the file system failed: what it was to flush is offline, and from here on every file is flushed by itself");
             self.one_by_one.store(true, Ordering::Release);
         }
         tickets.into_iter().map(move |(partition, ticket)| {

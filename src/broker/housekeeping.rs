@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::config::Durability;
+use crate::file::descriptors;
 use crate::types::{Monotonic, TopicPartition};
 
 use super::Broker;
@@ -128,6 +129,12 @@ impl Rounds {
         }
         if self.snapshot.is_due(now.mono) {
             broker.snapshot_metadata();
+        }
+        if broker.disk.open_files() > descriptors::for_files() / 2 {
+            // Whoever needs one opens it again; without this, the next file could not be opened at all.
+            for partition in broker.every_partition() {
+                partition.tend(|log| log.release_files());
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::record::{self, Builder, ControlKind, DecompressLimits};
+use crate::seldom::Seldom;
 use crate::state::metadata::generated::{SnapshotFooterRecord, SnapshotHeaderRecord};
 use crate::state::metadata::{Metadata, MetadataRecord};
 use crate::types::{ErrorCode, LeaderEpoch, Now, Offset};
@@ -27,6 +28,7 @@ pub struct MetadataLog {
     driver: OnceLock<Weak<Driver<Metadata>>>,
     /// `metadata.log.max.record.bytes.between.snapshots`
     snapshot_after_bytes: u64,
+    failed_snapshots: Seldom,
 }
 
 impl RecordLog<MetadataRecord> for MetadataLog {
@@ -60,7 +62,13 @@ impl RecordLog<MetadataRecord> for MetadataLog {
 
 impl MetadataLog {
     pub fn new(records: PartitionLog<MetadataCodec>, shop: Arc<Shop>, snapshot_after_bytes: u64) -> Self {
-        MetadataLog { records, shop, driver: OnceLock::new(), snapshot_after_bytes }
+        MetadataLog {
+            records,
+            shop,
+            driver: OnceLock::new(),
+            snapshot_after_bytes,
+            failed_snapshots: Seldom::default(),
+        }
     }
 
     pub fn partition(&self) -> &Arc<Partition> {
@@ -96,7 +104,9 @@ impl MetadataLog {
         let Some((records, end)) = taken.flatten() else { return };
         let epoch = self.partition().leader_epoch();
         if let Err(error) = self.write_snapshot(&records, end, epoch) {
-            tracing::error!(%error, "cannot write a metadata snapshot; the log stays as long as it is");
+            if let Some(more) = self.failed_snapshots.due(self.shop.clock.now().mono.0) {
+                tracing::error!(%error, more, "cannot write a metadata snapshot; the log stays as long as it is");
+            }
             return;
         }
         let trimmed = self.partition().tend(|log| {
@@ -120,12 +130,20 @@ impl MetadataLog {
         let target = directory.join(format!("{:020}-{:010}{ENDING}", end.0, epoch.0));
         let temporary = target.with_extension("checkpoint.part");
         let disk = &self.shop.disk;
-        let file = disk.open(&temporary, true)?;
-        file.set_len(0)?;
-        file.write_all_at(&[std::io::IoSlice::new(&bytes)], 0)?;
-        file.sync()?;
-        disk.rename(&temporary, &target)?;
+        let written = self.write_file(&temporary, &bytes).and_then(|()| disk.rename(&temporary, &target));
+        if written.is_err() && disk.exists(&temporary) {
+            // On a full disk a part of a snapshot only takes room.
+            let _ = disk.remove_file(&temporary);
+        }
+        written?;
         disk.sync_dir(&directory)
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let file = self.shop.disk.open(path, true)?;
+        file.set_len(0)?;
+        file.write_all_at(&[std::io::IoSlice::new(bytes)], 0)?;
+        file.sync()
     }
 
     fn snapshot_bytes(&self, records: &[MetadataRecord]) -> Vec<u8> {

@@ -16,6 +16,7 @@ pub mod metadata_log;
 pub mod partition;
 pub mod partitions;
 pub mod record_log;
+mod scrubber;
 mod starting_topics;
 #[cfg(any(test, feature = "testing"))]
 pub mod steps;
@@ -53,6 +54,7 @@ use metadata_log::MetadataLog;
 use partition::{Partition, Shop};
 use partitions::{Found, Partitions};
 use record_log::PartitionLog;
+use scrubber::Scrubber;
 use visitors::Visitors;
 
 /// The metadata log's topic id in every cluster (`Uuid.METADATA_TOPIC_ID`).
@@ -74,6 +76,7 @@ pub struct Broker {
     flusher: Arc<Flusher>,
     chores: Arc<Chores>,
     cleaner: Arc<Cleaner>,
+    scrubber: Scrubber,
     /// `milena.memory.max.bytes`: what batches that are opened at the same time share. Lives as long as the process.
     decompress_budget: &'static DecompressBudget,
     /// The same for fetches that wait for records.
@@ -183,6 +186,7 @@ impl Broker {
             flusher,
             chores,
             cleaner: Arc::default(),
+            scrubber: Scrubber::default(),
             checkpoints: Mutex::default(),
             producer_ids: tokio::sync::Mutex::new((0, 0)),
             advertised: OnceLock::new(),
@@ -206,6 +210,10 @@ impl Broker {
                 let broker = self.clone();
                 tasks::thread("milena-cleaner", move || broker.cleaner.clone().run(&broker))
             }));
+        }
+        if self.settings.storage.scrub.bytes_per_second > 0 {
+            let broker = self.clone();
+            threads.push(tasks::thread("milena-scrub", move || broker.scrubber.run(&broker)));
         }
         self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(threads);
     }
@@ -263,6 +271,7 @@ impl Broker {
     /// Flushes everything and leaves the clean-stop marker. Connections have been ended before.
     pub fn stop(self: &Arc<Self>) {
         self.cleaner.stop();
+        self.scrubber.stop();
         self.chores.stop();
         self.flusher.stop();
         for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner())) {
@@ -284,6 +293,13 @@ impl Broker {
 
     pub fn image(&self) -> Arc<Image> {
         self.controller.image()
+    }
+
+    /// Every partition with a log, the metadata log too.
+    pub fn every_partition(&self) -> Vec<Arc<Partition>> {
+        let mut all = self.partitions.all();
+        all.push(self.metadata_log.partition().clone());
+        all
     }
 
     pub fn partition(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ErrorCode> {

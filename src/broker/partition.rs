@@ -47,6 +47,8 @@ pub struct Partition {
     /// In the flusher's queue.
     queued: AtomicBool,
     failed: AtomicBool,
+    /// The last append failed on the disk.
+    cannot_write: AtomicBool,
     waiters: Waiters,
     /// Told when the high watermark moved by a flush, or never will; set once, for the internal topics.
     listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -169,6 +171,7 @@ impl Partition {
             leader_epoch: AtomicI32::new(0),
             queued: AtomicBool::new(false),
             failed: AtomicBool::new(failed),
+            cannot_write: AtomicBool::new(false),
             waiters: Waiters::default(),
             listener: OnceLock::new(),
         })
@@ -218,6 +221,33 @@ impl Partition {
     /// Appends one batch. When this returns the bytes are in the page cache and have their offsets; whether they are
     /// committed is told by [`Partition::commit_state`].
     pub fn append(self: &Arc<Self>, batch: &mut ValidBatch, origin: Origin) -> Result<Appended, AppendError> {
+        let result = self.try_append(batch, origin);
+        self.note_write(&result);
+        result
+    }
+
+    /// Says once that the disk takes nothing, and once that it does again, not at every request (I18).
+    fn note_write(&self, result: &Result<Appended, AppendError>) {
+        match result {
+            Ok(_) if !self.cannot_write.load(Ordering::Relaxed) => {}
+            Ok(_) => {
+                self.cannot_write.store(false, Ordering::Relaxed);
+                tracing::info!(partition = %self.name, "the log is written again");
+            }
+            Err(AppendError::Disk(error)) => {
+                self.shop.metrics.append_failures.add(1);
+                if !self.cannot_write.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        partition = %self.name, %error,
+                        "cannot write the log; producers are told to try again until it can be written"
+                    );
+                }
+            }
+            Err(AppendError::Refused(..)) => {}
+        }
+    }
+
+    fn try_append(self: &Arc<Self>, batch: &mut ValidBatch, origin: Origin) -> Result<Appended, AppendError> {
         let now = self.shop.clock.now();
         let mut state = self.lock();
         self.make_log(&mut state, now)?;
@@ -427,6 +457,8 @@ impl Partition {
         let fetched = match log.read(from, limit, max_bytes, at_least_one) {
             Ok(fetched) => fetched,
             Err(ReadError::OutOfRange { .. }) => return Err((ErrorCode::OffsetOutOfRange, read)),
+            // Reported when it was found. Consumers may pass over it; those of Java say so.
+            Err(ReadError::Damaged { .. }) => return Err((ErrorCode::CorruptMessage, read)),
             Err(ReadError::Disk(error)) => {
                 tracing::error!(partition = %self.name, %error, "cannot read the log");
                 return Err((ErrorCode::KafkaStorageError, read));
@@ -450,6 +482,9 @@ impl Partition {
         self.look(None, |log| match log.read(from, log.log_end_offset(), max_bytes, true) {
             Ok(fetched) => Ok(fetched.range),
             Err(ReadError::OutOfRange { .. }) => Ok(None),
+            Err(ReadError::Damaged { until }) => {
+                Err(storage::Error::corrupt(log.dir(), from, format!("records before {until} are damaged")))
+            }
             Err(ReadError::Disk(error)) => Err(error),
         })
     }

@@ -53,7 +53,7 @@ impl<C: Codec> RecordLog<C::Record> for PartitionLog<C> {
                 Err(code)
             }
             Err(AppendError::Disk(error)) => {
-                tracing::error!(partition = %self.partition.name, %error, "append failed");
+                tracing::debug!(partition = %self.partition.name, %error, "append failed");
                 Err(ErrorCode::KafkaStorageError)
             }
         }

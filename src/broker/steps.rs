@@ -44,10 +44,8 @@ impl Broker {
         self.cleaner.step(self, &self.partitions.cleaner_settings())
     }
 
-    /// Every partition with a log, the metadata log too.
-    pub fn every_partition(&self) -> Vec<Arc<Partition>> {
-        let mut all = self.partitions.all();
-        all.push(self.metadata_log.partition().clone());
-        all
+    /// Checks one closed segment, if it is due.
+    pub fn scrub(&self) -> bool {
+        self.scrubber.step(self, &|_| true)
     }
 }

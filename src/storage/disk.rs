@@ -2,14 +2,17 @@
 //! what was not flushed, is in `testing/`.
 
 use std::fs::{self, File};
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZero;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
+use rustix::io::ReadWriteFlags;
 
 use crate::file::ReadAt;
 use crate::types::Timestamp;
@@ -41,6 +44,10 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
     /// Bytes in all and free in the file system that holds `path`, for DescribeLogDirs.
     fn space(&self, path: &Path) -> io::Result<(u64, u64)>;
+    /// How many files are open, where that is limited.
+    fn open_files(&self) -> usize {
+        0
+    }
 }
 
 /// One open file.
@@ -54,6 +61,16 @@ pub trait DiskFile: ReadAt {
     fn len(&self) -> io::Result<u64>;
     /// Flushes data and size (`fdatasync`). A failure is final: the caller must not believe a later success (I17).
     fn sync(&self) -> io::Result<()>;
+    /// What it is called now, for messages.
+    fn name(&self) -> Option<PathBuf> {
+        None
+    }
+    /// Does reading this part leave the disk alone?
+    fn is_cached(&self, _position: u64, _len: usize) -> bool {
+        true
+    }
+    /// This part will not be read again soon.
+    fn uncache(&self, _position: u64, _len: usize) {}
 }
 
 /// A data directory on the real file system. Files are made for the broker's user alone (S63).
@@ -62,6 +79,7 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let file = fs::OpenOptions::new().read(true).write(true).create(create).mode(0o600).open(path)?;
+        OPEN_FILES.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(RealFile { file }))
     }
 
@@ -128,10 +146,23 @@ impl Disk for RealDisk {
         let stat = rustix::fs::statvfs(path)?;
         Ok((stat.f_blocks.saturating_mul(stat.f_frsize), stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
+
+    fn open_files(&self) -> usize {
+        OPEN_FILES.load(Ordering::Relaxed)
+    }
 }
+
+/// Of this process.
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
 struct RealFile {
     file: File,
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl ReadAt for RealFile {
@@ -171,6 +202,25 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(&self.file)?)
+    }
+
+    fn name(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()
+    }
+
+    /// Asked of both ends: a read that may not wait for the disk fails where it would have to.
+    fn is_cached(&self, position: u64, len: usize) -> bool {
+        let there = |at| {
+            let mut byte = [0];
+            let into = &mut [IoSliceMut::new(&mut byte)];
+            rustix::io::preadv2(&self.file, into, at, ReadWriteFlags::NOWAIT).is_ok()
+        };
+        there(position) && there(position + len.saturating_sub(1) as u64)
+    }
+
+    fn uncache(&self, position: u64, len: usize) {
+        // Advice; where it is not taken the pages age as all others.
+        let _ = rustix::fs::fadvise(&self.file, position, NonZero::new(len as u64), Advice::DontNeed);
     }
 }
 

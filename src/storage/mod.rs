@@ -19,6 +19,7 @@ mod producer_state;
 mod recovery;
 pub mod retention;
 mod scan;
+pub mod scrub;
 mod segment;
 mod segment_checkpoint;
 mod time_index;

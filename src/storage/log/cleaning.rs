@@ -87,6 +87,7 @@ impl Log {
         let old: Vec<Segment> = self.segments.splice(replaced, [new]).collect();
         self.size -= old.iter().map(|segment| segment.size).sum::<u64>();
         self.places.borrow_mut().clear();
+        self.forget_damage(swap.base_offset..swap.end_offset);
         // Without its line the new segment's indexes are made again after the next start.
         let _ = self.note_segments(self.segments.len() - 1);
         Ok(old)

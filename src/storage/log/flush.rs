@@ -26,7 +26,9 @@ pub struct FlushTicket {
 impl FlushTicket {
     /// Flushes it all. Files come before directories: a name must not outlive what it stands for.
     pub fn sync(&self, disk: &dyn Disk) -> Result<(), Error> {
-        self.files.iter().try_for_each(|file| file.sync()).map_err(|error| Error::flush(&self.dir, error))?;
+        for file in &self.files {
+            file.sync().map_err(|error| Error::flush(file.name().as_deref().unwrap_or(&self.dir), error))?;
+        }
         self.dirs.iter().try_for_each(|dir| disk.sync_dir(dir).context("flush", dir))
     }
 }

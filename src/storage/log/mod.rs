@@ -14,6 +14,7 @@
 
 mod append;
 mod cleaning;
+mod damage;
 mod flush;
 mod read;
 mod shrink;
@@ -30,6 +31,7 @@ use super::disk::{Disk, DiskFile};
 use super::error::{Context, Error};
 use super::producer_state::Producers;
 use super::recovery::{self, Opened, Opening};
+use super::scrub::Damage;
 use super::segment::Segment;
 use super::segment_checkpoint::SegmentList;
 use crate::config::LogConfig;
@@ -99,6 +101,8 @@ pub struct Log {
     /// Why no more writes are taken (I17).
     failed: Option<String>,
     places: RefCell<VecDeque<Place>>,
+    /// What the scrubber has found, in order.
+    damaged: Vec<Damage>,
     /// Closed segments with files open, least recently used first.
     open_segments: RefCell<VecDeque<Offset>>,
 }
@@ -177,6 +181,7 @@ impl Log {
             truncations: 0,
             failed: None,
             places: RefCell::default(),
+            damaged: Vec::new(),
             open_segments: RefCell::default(),
         }
     }

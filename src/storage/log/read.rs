@@ -5,13 +5,21 @@
 
 use super::Log;
 use crate::file::FileRange;
+use crate::record::Header;
 use crate::storage::error::Error;
 use crate::storage::segment::{Segment, TimedOffset};
 use crate::types::{Offset, ProducerId, Timestamp};
 
 #[derive(Debug)]
 pub enum ReadError {
-    OutOfRange { start: Offset, end: Offset },
+    OutOfRange {
+        start: Offset,
+        end: Offset,
+    },
+    /// The records there are known to be damaged, up to an offset (I9).
+    Damaged {
+        until: Offset,
+    },
     Disk(Error),
 }
 
@@ -63,19 +71,28 @@ impl Log {
         if from >= limit {
             return Ok(nothing);
         }
+        let damage = self.damage_from(from).filter(|damage| damage.offsets.start < limit);
+        let limit = match damage {
+            Some(damage) if damage.offsets.start <= from => {
+                return Err(ReadError::Damaged { until: damage.offsets.end });
+            }
+            Some(damage) => damage.offsets.start,
+            None => limit,
+        };
         // Compaction may have left nothing at or above `from` in its own segment.
         for index in self.segment_of(from)..self.segments.len() {
             let segment = &self.segments[index];
             self.use_files(segment);
-            let Some((start, first)) = segment.find(&*self.disk, from, self.known_place(segment, from))? else {
-                continue;
-            };
+            let Some((start, first)) = self.find_in(segment, from)? else { continue };
             if first.last_offset() >= limit || (first.size() > max_bytes && !at_least_one) {
                 return Ok(nothing);
             }
             let budget = max_bytes.max(first.size()) as u64;
             let next = self.end_of(index);
-            let (end, next_offset) = match self.known_place(segment, limit) {
+            // The header of a damaged batch may be none, and is not asked.
+            let at_damage =
+                damage.filter(|_| limit >= segment.base_offset && limit < next).map(|damage| damage.position);
+            let (end, next_offset) = match at_damage.or_else(|| self.known_place(segment, limit)) {
                 Some(end) if end - start <= budget => (end, limit),
                 _ => segment.run_end(&*self.disk, (start, &first), budget, limit, next)?,
             };
@@ -84,6 +101,18 @@ impl Log {
             return Ok(Fetched { range: Some(range), next_offset });
         }
         Ok(nothing)
+    }
+
+    /// The first batch of a segment that holds an offset or a later one.
+    fn find_in(&self, segment: &Segment, from: Offset) -> Result<Option<(u64, Header)>, Error> {
+        let found = segment.find(&*self.disk, from, self.known_place(segment, from));
+        // The way there may lead through what is damaged, or end in it: offsets in a header may lie.
+        match self.behind_damage(segment.base_offset, from) {
+            Some(behind) if !matches!(found, Ok(Some((position, _))) if position >= behind) => {
+                segment.find(&*self.disk, from, Some(behind))
+            }
+            _ => found,
+        }
     }
 
     /// Aborted transactions with records between two offsets, by first offset.

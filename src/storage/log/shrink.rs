@@ -137,6 +137,7 @@ impl Log {
             self.size -= removed.size;
         }
         self.forget_old_epochs();
+        self.forget_damage(Offset::ZERO..ticket.end);
         self.delete_records_before(ticket.end)
     }
 
@@ -146,11 +147,14 @@ impl Log {
         let segments = self.segments()?;
         let mut reasons = retention::plan(&segments, &self.config, now.wall, high_watermark, self.log_start);
         reasons.truncate(DELETED_AT_ONCE);
-        let Some(last) = reasons.len().checked_sub(1).map(|last| &segments[last]) else { return Ok(None) };
-        if last.is_active {
-            self.roll(now)?;
+        let Some(mut last) = reasons.len().checked_sub(1) else { return Ok(None) };
+        if segments[last].is_active
+            && let Err(error) = self.roll(now)
+        {
+            // On a full disk there may be no room for a new segment until the closed ones have gone (I18).
+            last = last.checked_sub(1).ok_or(error)?;
         }
-        self.begin_delete(last.end_offset)
+        self.begin_delete(segments[last].end_offset)
     }
 
     /// All three steps of removing segments in one.
@@ -181,6 +185,7 @@ impl Log {
             self.cut_at(offset)?;
         }
         self.log_start = self.log_start.min(self.log_end);
+        self.forget_damage(self.log_end..Offset::MAX);
         self.flushed = self.log_end;
         self.unflushed_files.clear();
         if self.epochs.truncate_from_end(self.log_end) {

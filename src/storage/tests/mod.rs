@@ -11,3 +11,4 @@ mod model;
 mod probes;
 mod producers;
 mod retention;
+mod scrub;
