@@ -21,6 +21,8 @@ mod starting_topics;
 #[cfg(any(test, feature = "testing"))]
 pub mod steps;
 pub mod tasks;
+#[cfg(test)]
+mod tests;
 pub mod visitors;
 pub mod waiters;
 
