@@ -249,3 +249,12 @@ fn unsafe_stands_only_where_it_is_named() {
         .collect();
     report("unsafe code stands only in named modules", broken);
 }
+
+/// S12: a sum of numbers from outside that overflows must not wrap in what is shipped either.
+#[test]
+fn s12_arithmetic_is_checked_in_release_builds() {
+    let manifest = fs::read_to_string("Cargo.toml").expect("the manifest");
+    let release = manifest.split("[profile.release]").nth(1).expect("a release profile");
+    let release = release.split("\n[").next().expect("text of the profile");
+    assert!(release.contains("overflow-checks = true"), "{release}");
+}
