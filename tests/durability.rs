@@ -314,3 +314,23 @@ async fn i10_an_offline_partition_stays_offline_over_restarts() {
         broker.stop().await;
     }
 }
+
+/// I17, I25: when the log of cluster metadata cannot be flushed nothing can be created any more, and what there is goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn i17_without_the_metadata_log_records_go_on_and_changes_are_refused() {
+    let scene = Scene::start().await;
+    let mut client = scene.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    scene.gate.set(Flushes::Fail, "__cluster_metadata-0");
+    let wanted = m::create_topics_request::CreatableTopic::default()
+        .with_name(support::topic("later"))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let request = m::CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(5_000);
+    assert_ne!(client.ask(5, request.clone()).await.topics[0].error_code, 0);
+    scene.gate.set(Flushes::Work, "");
+    assert_ne!(client.ask(5, request).await.topics[0].error_code, 0, "a later flush is not believed");
+    assert_eq!(client.produce("t", 0, batch(&[b"goes on"])).await, Ok(0));
+    assert_eq!(values(&client.fetch("t", 0, 0).await.records).len(), 1);
+    scene.house.stop().await;
+}

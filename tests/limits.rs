@@ -1,6 +1,10 @@
 //! What the broker puts up with: requests as released clients really send them, beyond what the protocol guide allows.
 
+#![allow(clippy::disallowed_methods)]
+
 mod support;
+
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages as m;
@@ -55,5 +59,72 @@ async fn stray_bytes_behind_any_body_do_not_reach_the_next_request() {
     ask(&mut client, 0, m::ApiVersionsRequest::default(), 300).await;
     ask(&mut client, 4, m::FetchRequest::default(), 400).await;
     ask(&mut client, 9, m::ProduceRequest::default().with_acks(-1), 500).await;
+    broker.stop().await;
+}
+
+/// S9: where there are as many connections as may be, the next one waits until another ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_connections_beyond_the_limit_wait_and_come_in_when_others_leave() {
+    let broker = TestBroker::with(&["max.connections=2"]).await;
+    let (mut one, two) = (broker.connect().await, broker.connect().await);
+    one.ask(3, m::ApiVersionsRequest::default()).await;
+    let mut third = broker.connect().await;
+    third.send(3, &m::ApiVersionsRequest::default()).await;
+    let metrics = &broker.house.broker.metrics;
+    while metrics.connections_delayed.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(metrics.connections_refused.get(), 0);
+    drop(two);
+    third.answer::<m::ApiVersionsRequest>(3).await;
+    broker.stop().await;
+}
+
+/// S9: an address that has too many is turned away at once; one with a limit of its own has that.
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_an_address_with_too_many_connections_is_turned_away() {
+    let broker = TestBroker::with(&["max.connections.per.ip=1"]).await;
+    let mut one = broker.connect().await;
+    one.ask(3, m::ApiVersionsRequest::default()).await;
+    let mut other = broker.connect().await;
+    assert!(other.read_frame().await.is_none());
+    assert_eq!(broker.house.broker.metrics.connections_refused.get(), 1);
+    broker.stop().await;
+    let broker = TestBroker::with(&["max.connections.per.ip=1", "max.connections.per.ip.overrides=127.0.0.1:3"]).await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let mut client = broker.connect().await;
+        client.ask(3, m::ApiVersionsRequest::default()).await;
+        all.push(client);
+    }
+    let mut fourth = broker.connect().await;
+    assert!(fourth.read_frame().await.is_none());
+    broker.stop().await;
+}
+
+/// S9: faster than the rate, connections come in one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn s9_the_rate_of_new_connections_is_kept() {
+    let broker = TestBroker::with(&["max.connection.creation.rate=10"]).await;
+    let start = Instant::now();
+    for _ in 0..15 {
+        broker.connect().await.ask(3, m::ApiVersionsRequest::default()).await;
+    }
+    assert!(start.elapsed() >= Duration::from_millis(400), "15 came in {:?}", start.elapsed());
+    assert!(broker.house.broker.metrics.connections_delayed.get() > 0);
+    broker.stop().await;
+}
+
+/// S8: who connects and says nothing, or not the rest of it, is let go.
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_silence_and_half_a_request_end_a_connection() {
+    let timeouts = ["milena.connection.first.request.timeout.ms=300", "milena.connection.request.timeout.ms=300"];
+    let broker = TestBroker::with(&timeouts).await;
+    let (mut silent, mut half) = (broker.connect().await, broker.connect().await);
+    half.ask(3, m::ApiVersionsRequest::default()).await;
+    half.send_bytes(&[0, 0, 0, 100, 0, 18]).await;
+    assert!(silent.read_frame().await.is_none());
+    assert!(half.read_frame().await.is_none());
+    assert_eq!(broker.house.broker.metrics.connections_closed_for_fault.get(), 2);
     broker.stop().await;
 }

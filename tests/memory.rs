@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages as m;
-use support::{Client, PATIENCE, TestBroker, batch, fetch_request, frame, produce_request};
+use support::{Client, PATIENCE, TestBroker, batch, fetch_request, frame, produce_request, values};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -159,8 +159,18 @@ struct Program {
 
 impl Program {
     fn start(overrides: &[&str]) -> Program {
+        Program::run(Command::new(env!("CARGO_BIN_EXE_milena")), overrides)
+    }
+
+    /// With so many files and sockets and no more.
+    fn with_descriptors(count: usize, overrides: &[&str]) -> Program {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {count}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_milena")]);
+        Program::run(command, overrides)
+    }
+
+    fn run(mut command: Command, overrides: &[&str]) -> Program {
         let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
         let data = format!("log.dirs={}", home.path().join("data").display());
         for setting in ["listeners=PLAINTEXT://127.0.0.1:0", &data].iter().chain(overrides) {
             command.args(["--override", setting]);
@@ -252,4 +262,30 @@ async fn after_a_burst_the_memory_is_given_back() {
     let (now, peak) = (program.resident("VmRSS:"), program.resident("VmHWM:"));
     println!("{} MiB at the peak, {} MiB after it", peak >> 20, now >> 20);
     assert!(now < 40 * MIB, "{now} bytes stayed resident");
+}
+
+/// Fewer descriptors than partitions and clients: files are closed and opened again, clients wait, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_and_clients_share_few_descriptors() {
+    const PARTITIONS: i32 = 150;
+    let program = Program::with_descriptors(100, &[]);
+    let mut client = Client::connect(program.port).await;
+    client.create_topic("t", PARTITIONS, &[]).await;
+    // More than may be open; those that are too many wait in the system's queue.
+    let crowd = announcers(program.port, 120, 100, 8).await;
+    let deadline = Instant::now() + PATIENCE;
+    for partition in 0..PARTITIONS {
+        while client.produce("t", partition, batch(&[b"kept"])).await.is_err() {
+            assert!(Instant::now() < deadline, "partition {partition} cannot be written");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    for partition in 0..PARTITIONS {
+        while values(&client.fetch("t", partition, 0).await.records).is_empty() {
+            assert!(Instant::now() < deadline, "partition {partition} cannot be read");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    drop(crowd);
+    Client::connect(program.port).await.ask(3, m::ApiVersionsRequest::default()).await;
 }

@@ -12,9 +12,11 @@
 //! who had it open. So once a call for all has failed, files are flushed one by one: a file that was not asked about in that
 //! round may have lost its bytes in it, and only its own flush says so (I17).
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::metrics::Metrics;
 use crate::storage;
@@ -35,6 +37,19 @@ pub struct Flusher {
     wake: Condvar,
     /// A flush of the whole file system has failed.
     one_by_one: AtomicBool,
+    /// A directory could not be opened; its partitions are in the queue again.
+    wants_descriptors: AtomicBool,
+}
+
+/// How long to wait for files to be closed elsewhere.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An error for one more of those it concerns.
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 #[derive(Default)]
@@ -52,6 +67,7 @@ impl Flusher {
             queue: Mutex::default(),
             wake: Condvar::new(),
             one_by_one: AtomicBool::new(false),
+            wants_descriptors: AtomicBool::new(false),
         })
     }
 
@@ -68,8 +84,13 @@ impl Flusher {
         loop {
             let (dirty, stop) = self.next_round();
             self.round(&dirty);
-            if stop && dirty.is_empty() {
+            let waits = self.wants_descriptors.swap(false, Ordering::AcqRel);
+            if stop && (dirty.is_empty() || waits) {
                 return;
+            }
+            if waits {
+                let queue = self.lock();
+                drop(self.wake.wait_timeout(queue, PAUSE));
             }
         }
     }
@@ -114,7 +135,9 @@ impl Flusher {
         self.metrics.flushed_files.add(file_count as u64);
         let is_together = file_count >= MANY_FILES && !self.one_by_one.load(Ordering::Acquire);
         let together = is_together.then(|| self.disk.sync_all_under(&self.root));
-        if let Some(Err(error)) = &together {
+        if let Some(Err(error)) = &together
+            && !storage::Error::flush(&self.root, again(error)).is_want_of_descriptors()
+        {
             let root = self.root.display();
             tracing::error!(%root, %error, "flushing the file system failed: what it was to flush is offline, and from here on every file is flushed by itself");
             self.one_by_one.store(true, Ordering::Release);
@@ -122,13 +145,13 @@ impl Flusher {
         tickets.into_iter().map(move |(partition, ticket)| {
             let result = match &together {
                 Some(Ok(())) => Ok(()),
-                Some(Err(error)) => {
-                    Err(storage::Error::flush(&self.root, std::io::Error::new(error.kind(), error.to_string())))
-                }
+                Some(Err(error)) => Err(storage::Error::flush(&self.root, again(error))),
                 None => ticket.sync(&*self.disk),
             };
-            if result.is_err() {
-                self.metrics.flush_failures.add(1);
+            match &result {
+                Err(error) if error.is_want_of_descriptors() => self.wants_descriptors.store(true, Ordering::Release),
+                Err(_) => self.metrics.flush_failures.add(1),
+                Ok(()) => {}
             }
             (partition, ticket, result)
         })

@@ -15,6 +15,7 @@ use crate::config::LogConfig;
 use crate::file::FileRange;
 use crate::metrics::Metrics;
 use crate::record::ValidBatch;
+use crate::seldom::Seldom;
 use crate::storage;
 use crate::storage::disk::Disk;
 use crate::storage::log::{AbortedTransaction, AppendError, Appended, FlushTicket, Log, OpenHint, Origin, ReadError};
@@ -49,6 +50,7 @@ pub struct Partition {
     failed: AtomicBool,
     /// The last append failed on the disk.
     cannot_write: AtomicBool,
+    unreadable: Seldom,
     waiters: Waiters,
     /// Told when the high watermark moved by a flush, or never will; set once, for the internal topics.
     listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -172,6 +174,7 @@ impl Partition {
             queued: AtomicBool::new(false),
             failed: AtomicBool::new(failed),
             cannot_write: AtomicBool::new(false),
+            unreadable: Seldom::default(),
             waiters: Waiters::default(),
             listener: OnceLock::new(),
         })
@@ -347,7 +350,12 @@ impl Partition {
     }
 
     /// How the flush went: the high watermark follows it, or the partition goes offline for good (I17).
-    pub(super) fn end_flush(&self, ticket: FlushTicket, result: Result<(), storage::Error>) {
+    pub(super) fn end_flush(self: &Arc<Self>, ticket: FlushTicket, result: Result<(), storage::Error>) {
+        if result.as_ref().is_err_and(storage::Error::is_want_of_descriptors) {
+            // Nothing was asked of the disk, so nothing has failed there.
+            tracing::debug!(partition = %self.name, "flushed again once there are descriptors");
+            return self.queue_flush();
+        }
         let mut state = self.lock();
         let failed = result.as_ref().err().map(ToString::to_string);
         let Slot::Open(log) = &mut state.log else { return };
@@ -460,7 +468,9 @@ impl Partition {
             // Reported when it was found. Consumers may pass over it; those of Java say so.
             Err(ReadError::Damaged { .. }) => return Err((ErrorCode::CorruptMessage, read)),
             Err(ReadError::Disk(error)) => {
-                tracing::error!(partition = %self.name, %error, "cannot read the log");
+                if let Some(more) = self.unreadable.due(self.shop.clock.now().mono.0) {
+                    tracing::error!(partition = %self.name, %error, more, "cannot read the log");
+                }
                 return Err((ErrorCode::KafkaStorageError, read));
             }
         };

@@ -5,8 +5,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is left to files if there is plenty.
+/// What is left to files if there is plenty, and at least, but for half of all.
 const FOR_FILES: u64 = 16_384;
+const FOR_FILES_MIN: u64 = 64;
+
+/// Standard streams, listeners, the runtime's own, directories while they are flushed.
+const BASE: u64 = 16;
 
 /// Takes as many as the system lets this user have; call once, at start.
 pub fn take_all_there_are() {
@@ -23,11 +27,11 @@ pub fn for_connections() -> usize {
 
 /// How many files may be open.
 pub fn for_files() -> usize {
-    clamped(for_files_of(all()))
+    clamped(for_files_of(all()).saturating_sub(BASE).max(1))
 }
 
 fn for_files_of(all: u64) -> u64 {
-    (all / 4).min(FOR_FILES)
+    (all / 4).clamp(FOR_FILES_MIN, FOR_FILES).min(all / 2)
 }
 
 fn all() -> u64 {

@@ -33,6 +33,12 @@ impl Error {
         Error::Corrupt { path: path.to_path_buf(), offset, reason: reason.to_string() }
     }
 
+    /// Were there no descriptors left to open a file? Then nothing was asked of the disk, and the same may succeed later.
+    pub fn is_want_of_descriptors(&self) -> bool {
+        let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        matches!(self, Error::Io { source, .. } if codes.contains(&source.raw_os_error()))
+    }
+
     /// Is the disk full? Then the same may succeed later (I18).
     pub fn is_full(&self) -> bool {
         matches!(self, Error::Io { source, .. }
