@@ -40,6 +40,12 @@ impl RecordLog<MetadataRecord> for MetadataLog {
             }
             None => Offset::ZERO,
         };
+        let log_start = self.partition().log_start_offset()?;
+        if start < log_start {
+            let directory = self.directory();
+            tracing::error!(directory = %directory.display(), %log_start, "the metadata snapshot that the log begins behind is gone");
+            return Err(ErrorCode::KafkaStorageError);
+        }
         self.records.replay_from(start, apply)
     }
 

@@ -103,6 +103,10 @@ impl<C: Codec> PartitionLog<C> {
     }
 
     fn apply_batch(&self, bytes: &[u8], apply: &mut dyn FnMut(C::Record)) -> Result<(), ErrorCode> {
+        // After a clean stop nobody has looked at it yet, and here it is believed (I9).
+        if !record::checksum_matches(bytes) {
+            return Err(self.unreadable("the checksum of a batch does not match"));
+        }
         let batch =
             record::open(bytes, &DecompressLimits::default()).map_err(|error| self.unreadable(&error.to_string()))?;
         if batch.header().is_control() {

@@ -160,6 +160,7 @@ impl Opening<'_> {
     /// Opens the segments among `names`; `epochs` learns those of the batches that are read.
     pub fn segments(&self, names: &[String], epochs: &mut LeaderEpochs) -> Result<Opened, Error> {
         let segments = self.load(names)?;
+        self.check_all_there(&segments)?;
         let opened = match segments.last() {
             None => Opened { segments, end: self.hint.log_start_offset, report: RecoveryReport::default() },
             Some(active) => match self.hint.clean.then(|| active.seek(self.disk, Offset::MAX)) {
@@ -202,6 +203,27 @@ impl Opening<'_> {
         let path = file_path(self.dir, base, TXN_INDEX);
         // An empty file is as bad as a damaged one: there is none where nothing was aborted.
         Ok(self.disk.file_len(&path).context("read", &path)?.max(1))
+    }
+
+    /// No segment that was finished has lost its file: whoever removes one takes it off the list first (I10). What was not
+    /// flushed by the last checkpoint may be gone with a power cut, and is only told.
+    fn check_all_there(&self, segments: &[Segment]) -> Result<(), Error> {
+        let flushed = if self.hint.clean { Offset::MAX } else { self.hint.recovery_point };
+        let is_there = |base: &Offset| segments.binary_search_by_key(base, |segment| segment.base_offset).is_ok();
+        for (base, facts) in self.list {
+            if facts.end <= self.hint.log_start_offset || is_there(base) {
+                continue;
+            }
+            let path = file_path(self.dir, *base, LOG);
+            if facts.end <= flushed {
+                let reason = format!("the file is gone, and {} bytes in it were flushed once", facts.size);
+                return Err(Error::corrupt(&path, *base, reason));
+            }
+            if segments.last().is_some_and(|last| last.base_offset > *base) {
+                tracing::warn!(file = %path.display(), "a segment is gone that was there before the stop; later ones are not");
+            }
+        }
+        Ok(())
     }
 
     /// Closed segments that were flushed whole have not become shorter (I10).
@@ -296,6 +318,9 @@ impl Opening<'_> {
             }
         };
         let position = stopped.as_ref().map_or(segment.size, |(position, _)| *position);
+        if start == 0 {
+            segment.set_walked();
+        }
         report.scanned_bytes += position - start;
         let path = segment.path().display();
         let stopped = stopped.map(|(position, reason)| format!("{path} at position {position}: {reason}"));

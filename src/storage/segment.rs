@@ -76,6 +76,9 @@ pub(super) struct Segment {
     torn: bool,
     /// Its names may be gone, so its files stay open.
     pinned: bool,
+    /// The offsets in its headers, which no checksum covers, have been looked at from its first batch to its last: when it was
+    /// written or recovered, or by a reader.
+    walked: Cell<bool>,
 }
 
 impl Segment {
@@ -110,6 +113,7 @@ impl Segment {
             allocated: size,
             torn: false,
             pinned: false,
+            walked: Cell::new(size == 0),
         }
     }
 
@@ -128,6 +132,11 @@ impl Segment {
 
     pub fn set_facts(&self, facts: Option<SegmentFacts>) {
         self.facts.set(facts);
+    }
+
+    /// Every batch in it has been seen, and their offsets grow.
+    pub fn set_walked(&self) {
+        self.walked.set(true);
     }
 
     pub fn set_index_interval(&mut self, bytes: u64) {
@@ -338,14 +347,28 @@ impl Segment {
         };
         let file = self.file(disk)?;
         let mut walk = Walk::headers(&*file, start, self.size);
+        let mut due = self.base_offset;
         while let Some((position, header)) =
             walk.next_header().map_err(|stop| self.stopped(stop, walk.next_offset(offset)))?
         {
+            self.check_offsets(&header, position, due, Offset::MAX)?;
             if header.last_offset() >= offset {
                 return Ok(Some((position, header)));
             }
+            due = header.next_offset();
         }
         Ok(None)
+    }
+
+    /// No checksum covers a batch's offset, so its place must bear it out: behind the batch before, before the segment's end.
+    pub fn check_offsets(&self, header: &Header, position: u64, due: Offset, end: Offset) -> Result<(), Error> {
+        if header.base_offset >= due && header.last_offset() < end {
+            return Ok(());
+        }
+        let (first, last) = (header.base_offset, header.last_offset());
+        let reason =
+            format!("a batch of offsets {first} to {last} stands between {due} and {end} (at position {position})");
+        Err(Error::corrupt(&self.path, due, reason))
     }
 
     /// Where the longest run of whole batches ends that begins with `first` at `start`, takes at most `budget` bytes and
@@ -358,14 +381,16 @@ impl Segment {
         limit: Offset,
         next: Offset,
     ) -> Result<(u64, Offset), Error> {
-        if self.size - start <= budget && next <= limit {
+        let walked = self.walked.get();
+        if walked && self.size - start <= budget && next <= limit {
             return Ok((self.size, next));
         }
         let first_end = (start + first.size() as u64, first.next_offset());
         let (mut end, mut next_offset) = first_end;
         let within = |position: u64, last: Offset| position <= start + budget && last < limit;
-        if let Some(entry) =
-            self.index_entry(disk, |entry| within(u64::from(entry.position), self.absolute(entry.relative_offset)))?
+        if walked
+            && let Some(entry) =
+                self.index_entry(disk, |entry| within(u64::from(entry.position), self.absolute(entry.relative_offset)))?
             && u64::from(entry.position) > end
         {
             // The batch at an entry's position begins within the budget; it may or may not end there, and the walk sees to it.
@@ -380,10 +405,14 @@ impl Segment {
             if next_offset == Offset::NONE {
                 next_offset = header.base_offset;
             }
+            self.check_offsets(&header, position, next_offset, next)?;
             if position + header.size() as u64 > start + budget || header.last_offset() >= limit {
                 break;
             }
             (end, next_offset) = (position + header.size() as u64, header.next_offset());
+        }
+        if start == 0 && end == self.size {
+            self.set_walked();
         }
         Ok((end, next_offset))
     }

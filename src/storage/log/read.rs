@@ -84,11 +84,12 @@ impl Log {
             let segment = &self.segments[index];
             self.use_files(segment);
             let Some((start, first)) = self.find_in(segment, from)? else { continue };
+            let next = self.end_of(index);
+            segment.check_offsets(&first, start, segment.base_offset, next)?;
             if first.last_offset() >= limit || (first.size() > max_bytes && !at_least_one) {
                 return Ok(nothing);
             }
             let budget = max_bytes.max(first.size()) as u64;
-            let next = self.end_of(index);
             // The header of a damaged batch may be none, and is not asked.
             let at_damage =
                 damage.filter(|_| limit >= segment.base_offset && limit < next).map(|damage| damage.position);

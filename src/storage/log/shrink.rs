@@ -119,6 +119,8 @@ impl Log {
             segment.pin(&*self.disk)?;
             open.push(segment.file(&*self.disk)?);
         }
+        // Still on the list, a segment whose file is gone would look lost at the next start.
+        self.unlist(|base| base < end)?;
         Ok(Some(DeleteTicket {
             disk: self.disk.clone(),
             dir: self.dir.clone(),

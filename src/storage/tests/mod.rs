@@ -5,6 +5,7 @@ mod compaction;
 mod compaction_crash;
 mod compaction_model;
 mod crash_images;
+mod damage;
 mod harness;
 mod log_dirs;
 mod model;

@@ -1,0 +1,97 @@
+//! Damage that leaves nothing wrong behind where one looks first: a segment without its file, an offset that no checksum covers.
+//! Found by damaging whole data directories (tests/damage).
+
+use super::harness::*;
+use crate::storage::Error;
+use crate::storage::disk::RealDisk;
+use crate::storage::log::ReadError;
+use crate::types::Offset;
+
+/// Several segments of one-record batches, stopped.
+fn stopped() -> (Bench, i64) {
+    let mut bench = Bench::new(small());
+    for number in 0..60 {
+        bench.put(values(&[&format!("record {number:03}")]));
+    }
+    bench.log.close().unwrap();
+    let end = bench.end();
+    assert!(bench.files("log").len() >= 5);
+    (bench, end)
+}
+
+#[test]
+fn i10_a_segment_whose_file_is_gone_is_told_wherever_it_stood() {
+    let count = stopped().0.files("log").len();
+    for gone in 0..count - 1 {
+        for clean in [true, false] {
+            let (bench, end) = stopped();
+            let path = bench.files("log")[gone].clone();
+            std::fs::remove_file(&path).unwrap();
+            let hint = crate::storage::log::OpenHint {
+                clean,
+                recovery_point: Offset(end),
+                log_start_offset: Offset::ZERO,
+                flushed: true,
+            };
+            let refused = open(&bench.disk, &bench.dir, &bench.config, hint).err().expect("a hole is no log");
+            assert!(matches!(&refused, Error::Corrupt { path: named, .. } if *named == path), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn i20_segments_that_retention_removed_are_not_missed() {
+    let (mut bench, _) = stopped();
+    bench.restart();
+    let second = bench.log.segments().unwrap()[2].base_offset;
+    bench.log.delete_segments(second).unwrap();
+    bench.restart();
+    assert_eq!(bench.log.log_start_offset(), second);
+    // Also where the process was killed between two files.
+    let first = bench.files("log")[0].clone();
+    let third = bench.log.segments().unwrap()[2].base_offset;
+    let ticket = bench.log.begin_delete(third).unwrap().unwrap();
+    std::fs::remove_file(first).unwrap();
+    drop(ticket);
+    let end = bench.end();
+    bench.crash(end).unwrap();
+}
+
+/// The upper bytes of a batch's offset lie outside its checksum.
+#[test]
+fn i9_a_batch_whose_offset_was_changed_is_not_served() {
+    for (batch, byte) in [(0, 2), (0, 7), (1, 3), (3, 6), (3, 7)] {
+        let (mut bench, end) = stopped();
+        let path = bench.files("log")[1].clone();
+        let mut content = std::fs::read(&path).unwrap();
+        let size = i32::from_be_bytes(content[8..12].try_into().unwrap()) as usize + 12;
+        content[batch * size + byte] ^= 0x20;
+        std::fs::write(&path, &content).unwrap();
+        let hint = crate::storage::log::OpenHint {
+            clean: true,
+            recovery_point: Offset(end),
+            log_start_offset: Offset::ZERO,
+            flushed: true,
+        };
+        bench.disk = std::sync::Arc::new(RealDisk);
+        bench.reopen(hint).unwrap();
+        let mut at = Offset::ZERO;
+        let refused = loop {
+            match bench.log.read(at, Offset(end), 300, true) {
+                Ok(fetched) => {
+                    assert!(
+                        fetched.next_offset > at && fetched.range.is_some(),
+                        "batch {batch} byte {byte}: silence at {at}"
+                    );
+                    at = fetched.next_offset;
+                    assert!(at < Offset(end), "batch {batch} byte {byte}: nobody noticed");
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(&refused, ReadError::Disk(Error::Corrupt { path: named, .. }) if *named == path),
+            "{refused:?}"
+        );
+    }
+}
