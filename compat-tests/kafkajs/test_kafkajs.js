@@ -44,7 +44,8 @@ async function makeTopic(label, numPartitions = 1, config = {}) {
   const topic = fresh(label)
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
   await withAdmin(async admin => {
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }] })
+    // Its own wait for leaders gives up when a busy Kafka takes a second to show a new topic.
+    await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }] })
     await until('the topic serves', () => admin.fetchTopicOffsets(topic).then(() => true, () => false))
   })
   return topic
