@@ -42,15 +42,6 @@ def arguments():
 # --- the ledger ---
 
 
-def done():
-    """What the ledger has of each tier, failed runs aside."""
-    totals = {}
-    for line in entries():
-        if line["result"] == "ok":
-            totals[line["tier"]] = totals.get(line["tier"], 0) + line["count"]
-    return totals
-
-
 def entries():
     return [json.loads(line) for line in LEDGER.read_text().splitlines()] if LEDGER.exists() else []
 
@@ -129,18 +120,18 @@ def long_run(chosen, orders):
             print(f"campaign: {tier.name} cannot run here: {reason}")
             continue
         while time.monotonic() < end and tier.name not in failed:
-            owed = tier.target - done().get(tier.name, 0)
+            owed = tier.target - tier.done(entries())
             if owed <= 0 and not orders.only:
                 break
             began, start = now(), time.monotonic()
             count = orders.count or tier.fitting((end - start) / 60)
-            if not count:
+            if not count or (tier.is_peak and count < tier.slice and not orders.count):
                 break
             result = run(tier, count, orders.seed or secrets.randbits(48))
             enter(result, version(orders.binary), time.monotonic() - start, began)
             if result["result"] != "ok":
                 failed.append(tier.name)
-            if orders.count or orders.seed:
+            if orders.count or orders.seed or tier.is_peak:
                 break
     return failed
 
@@ -170,10 +161,10 @@ def now():
 
 
 def show(chosen):
-    totals = done()
+    lines = entries()
     for tier in chosen:
         reason = tier.cannot()
-        print(f"{tier.name:12} {totals.get(tier.name, 0):>10.0f} of {tier.target:>10} {tier.unit:22} {tier.title}"
+        print(f"{tier.name:12} {tier.done(lines):>10.0f} of {tier.target:>10} {tier.unit:22} {tier.title}"
               + (f"   [cannot run here: {reason}]" if reason else ""))
 
 

@@ -21,9 +21,8 @@ def main():
 
 def total(tier, lines):
     own = [line for line in lines if line["tier"] == tier.name]
-    good = [line for line in own if line["result"] == "ok"]
-    count = sum(line["count"] for line in good)
-    return f"| {tier.name} | {tier.target:,} {tier.unit} | {count:,.0f} | {len(own)} | {len(own) - len(good)} | {tier.title} |\n"
+    failed = sum(line["result"] != "ok" for line in own)
+    return f"| {tier.name} | {tier.target:,} {tier.unit} | {tier.done(own):,.0f} | {len(own)} | {failed} | {tier.title} |\n"
 
 
 def runs(lines):

@@ -1,5 +1,5 @@
 """The tiers of the campaign in the order of their worth: what each is, how much of it is wanted, how it is run."""
-import os, pathlib, shutil
+import os, pathlib, shutil, sys
 from dataclasses import dataclass
 from typing import Callable
 
@@ -21,11 +21,18 @@ class Tier:
     # In CI's short run; 0: not there.
     ci: int = 0
     needs: tuple = ()
+    # The most of one run counts, not the sum.
+    is_peak: bool = False
     is_built: bool = True
 
     def cannot(self):
         """Why this machine cannot run the tier; None if it can."""
         return next((reason for need in self.needs if (reason := NEEDS[need]())), None)
+
+    def done(self, entries):
+        """How much of it the ledger has, failed runs aside."""
+        counts = [line["count"] for line in entries if line["tier"] == self.name and line["result"] == "ok"]
+        return (max(counts, default=0) if self.is_peak else sum(counts))
 
     def fitting(self, minutes):
         """As many as fit into that time, in whole hundredths of a slice, and none if that is too little to be a run."""
@@ -33,11 +40,21 @@ class Tier:
         return int(self.slice * share) if share >= 0.2 else 0
 
 
-def program(tier, count_flag="--count"):
+def program(tier):
     """A subcommand of campaign/src."""
-    def command(count, seed):
-        return [PROGRAM, tier, "--binary", BINARY, count_flag, str(count), "--seed", str(seed)]
-    return command
+    return lambda count, seed: [PROGRAM, tier, "--binary", BINARY, "--count", str(count), "--seed", str(seed)]
+
+
+def script(name, tier):
+    """A tier of a Python script beside this file."""
+    at = pathlib.Path(__file__).resolve().parent / name
+    return lambda count, seed: [sys.executable, at, tier, "--binary", BINARY, "--count", str(count), "--seed", str(seed)]
+
+
+def fault(tier):
+    """A tier of faults.py, in a mount namespace of its own."""
+    command = script("faults.py", tier)
+    return lambda count, seed: ["unshare", "--mount", "--propagation", "private", *command(count, seed)]
 
 
 def soak(count, seed):
@@ -48,6 +65,9 @@ NEEDS = {
     "root": lambda: None if os.geteuid() == 0 else "not root",
     "loop": lambda: None if os.path.exists("/dev/loop-control") else "no loop devices",
     "fuse": lambda: None if os.path.exists("/dev/fuse") else "no FUSE",
+    "cgroup": lambda: None if os.access("/sys/fs/cgroup/memory/cgroup.procs", os.W_OK) else "no memory cgroup (version 1)",
+    "faketime": lambda: None if os.path.exists("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+    else "no libfaketime (scripts/setup-campaign.sh)",
     "xfs": lambda: None if shutil.which("mkfs.xfs") else "no mkfs.xfs (scripts/setup-campaign.sh)",
     "ext4": lambda: None if shutil.which("mkfs.ext4") else "no mkfs.ext4 (scripts/setup-campaign.sh)",
 }
@@ -59,5 +79,24 @@ ALL = [
          program("cuts-ext4"), ci=3, needs=("root", "loop", "ext4")),
     Tier("cuts-xfs", "power cuts on xfs, answers wait for the flush: nothing lost", 300, "power cuts", 50, 1,
          program("cuts-xfs"), ci=2, needs=("root", "loop", "xfs")),
-    Tier("soak", "memory, descriptors and threads stay flat for two hours, nothing is lost", 120, "minutes", 120, 120.5, soak),
+    Tier("images", "crash images at block level recover what was promised", 10_000, "crash images", 800, 5,
+         program("images"), ci=60, needs=("root", "loop", "fuse", "ext4")),
+    Tier("full-disk", "a full disk: reads go on, the error names the file, writes go on when there is room", 100,
+         "full disks", 20, 2, fault("full-disk"), ci=2, needs=("root", "loop", "ext4")),
+    Tier("inodes", "no inodes: the same", 100, "times without inodes", 20, 2, fault("inodes"), ci=2, needs=("root",)),
+    Tier("read-only", "a start on what cannot be written says so, and changes nothing", 20, "read-only starts", 10, 1,
+         fault("read-only"), ci=1, needs=("root", "loop", "ext4")),
+    Tier("descriptors", "no descriptors: those who are connected are served, the others later", 20,
+         "times without descriptors", 10, 1, fault("descriptors"), needs=("root",)),
+    Tier("pause", "SIGSTOP under load: nothing lost", 50, "pauses", 10, 2, fault("pause"), ci=1),
+    Tier("memory", "a memory limit that is too small: killed or not, nothing lost", 50, "memory limits", 10, 2,
+         fault("memory"), ci=1, needs=("root", "cgroup")),
+    Tier("clocks", "the wall clock jumps by up to two days: nothing lost", 50, "clock runs", 10, 2, fault("clocks"), ci=1,
+         needs=("faketime",)),
+    Tier("producers", "4,000 producers and 3 consumers inside a 768 MiB limit", 4000, "producers", 4000, 2.5,
+         script("connections.py", "producers"), needs=("root", "cgroup"), is_peak=True),
+    Tier("idle", "20,000 idle connections within 400 MiB", 20_000, "idle connections", 20_000, 3,
+         script("connections.py", "idle"), is_peak=True),
+    Tier("soak", "memory, descriptors and threads stay flat for two hours, nothing is lost", 120, "minutes", 120, 120.5, soak,
+         is_peak=True),
 ]

@@ -15,6 +15,9 @@ const SHUTDOWN: u64 = 0x8004_587d;
 /// "no log flush" of both.
 const WITHOUT_LOG_FLUSH: u32 = 2;
 
+/// `BLKFLSBUF`, `_IO(0x12, 97)`.
+const FORGET: u64 = 0x1261;
+
 pub struct Image {
     kind: String,
     device: Device,
@@ -24,7 +27,7 @@ pub struct Image {
 /// A loop device that goes when nobody uses it any more, however this process ends.
 pub struct Device {
     pub path: String,
-    _open: File,
+    open: File,
 }
 
 impl Device {
@@ -33,7 +36,16 @@ impl Device {
         let open = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
         // While it is open, this only says that its last user takes it along.
         said(Command::new("losetup").arg("--detach").arg(&path))?;
-        Ok(Device { path, _open: open })
+        Ok(Device { path, open })
+    }
+}
+
+impl Device {
+    /// The kernel reads everything anew: what lies below the device is about to be another disk. Nobody has it mounted.
+    pub fn forget(&self) {
+        // SAFETY: the call takes no argument.
+        let answer = unsafe { libc::ioctl(self.open.as_raw_fd(), FORGET) };
+        assert_eq!(answer, 0, "a block device forgets: {}", std::io::Error::last_os_error());
     }
 }
 

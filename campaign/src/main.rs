@@ -3,6 +3,7 @@
 //!
 //! The clients and the judge are those of `tests/kill_loop`.
 
+mod blocks;
 #[path = "../../tests/kill_loop/broker.rs"]
 #[allow(dead_code)]
 mod broker;
@@ -50,6 +51,7 @@ milena-campaign TIER [--binary PATH] [--seed N] [--count N] [--seconds N] [--kaf
   kills      SIGKILL under mixed load, half of them in each durability
   cuts-ext4  power cuts under mixed load; with --kafka scripts/kafka-peer.sh against Apache Kafka's defaults
   cuts-xfs
+  images     crash images at block level: lost, reordered and torn writes
   soak       mixed load at a moderate rate for so many seconds: memory, descriptors and threads stay flat, nothing is lost
 ";
 
@@ -101,6 +103,7 @@ fn run_tier(tier: &str, orders: &Orders) -> ExitCode {
         "kills" => kills::kill(orders),
         "cuts-ext4" => kills::cut(orders, "ext4"),
         "cuts-xfs" => kills::cut(orders, "xfs"),
+        "images" => blocks::run(orders),
         "soak" => soak::run(orders),
         _ => {
             eprintln!("milena-campaign: no tier is called {tier}\n\n{HELP}");

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::client::Connection;
 
 pub struct Watched {
@@ -63,6 +65,21 @@ impl Watched {
 
     pub fn sample(&self) -> Sample {
         sample(self.child.id())
+    }
+
+    /// A stop on SIGTERM, which must succeed.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(30) {
+            match self.ended() {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("a stop on SIGTERM ended with {status}")),
+                // The standard library waits for a child without a limit only.
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        Err("a stop on SIGTERM takes more than 30 s".to_owned())
     }
 
     pub fn kill(&mut self) {

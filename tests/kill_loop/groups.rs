@@ -21,10 +21,16 @@ const SESSION_TIMEOUT_MS: i32 = 3_000;
 const REBALANCE_TIMEOUT_MS: i32 = 2_000;
 
 /// Who commits: a member in a generation, or nobody in particular.
-struct Committer<'a> {
+pub struct Committer<'a> {
     group: &'a str,
     generation_id: i32,
     member_id: StrBytes,
+}
+
+impl<'a> Committer<'a> {
+    pub fn of_nobody(group: &'a str) -> Self {
+        Committer { group, generation_id: -1, member_id: StrBytes::default() }
+    }
 }
 
 /// Commits through all lives, without membership.
@@ -35,7 +41,7 @@ pub fn committer(stage: &Stage, name: u64) {
     stage.through_all_lives(&format!("committer {name}"), |connection| {
         find_coordinator(stage, connection, &group)?;
         check_commits(stage, connection, &group, &all_places())?;
-        let committer = Committer { group: &group, generation_id: -1, member_id: StrBytes::default() };
+        let committer = Committer::of_nobody(&group);
         while !stage.is_finishing() {
             let mut offsets = Vec::new();
             for place in 0..PLACES.len() as u16 {
@@ -227,7 +233,7 @@ impl Member<'_> {
 }
 
 /// Commits; the first error code among the partitions, 0 if there is none.
-fn commit(
+pub fn commit(
     stage: &Stage,
     connection: &mut Connection,
     committer: &Committer<'_>,
