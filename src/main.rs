@@ -22,6 +22,9 @@ milena: a broker that speaks the Kafka protocol
   milena [--config server.properties] [--override NAME=VALUE]...
   milena config [--all] [--config FILE] [--override NAME=VALUE]...   what was understood, and from where
   milena doctor [HOST:PORT]    looks at a broker as a client would, and at disk, clock and directory; says what to do
+  milena tools                 Kafka's command line tools: milena kafka-topics --list, or by their own names after
+                               milena tools install DIR; each tells its flags with --help
+  milena completions bash      what a shell reads to complete them (zsh, fish)
   milena --version
 
 Settings have Kafka's names. They are read from the file, then from KAFKA_* variables of the environment

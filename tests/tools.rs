@@ -100,6 +100,87 @@ async fn a_group_goes_on_where_it_stopped() {
     assert_eq!((idle.err.as_str(), idle.code), ("Processed a total of 0 messages\n", 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_offsets_are_described_and_moved() {
+    let broker = TestBroker::start().await;
+    tool(&broker, "kafka-console-producer --bootstrap-server BS --topic t", "1\n2\n3\n").await;
+    let consume = "kafka-console-consumer --bootstrap-server BS --topic t --group g --from-beginning --max-messages 2";
+    tool(&broker, consume, "").await;
+    let groups = "kafka-consumer-groups --bootstrap-server BS";
+    assert_eq!(tool(&broker, &format!("{groups} --list"), "").await, quiet("g\n"));
+    let described = tool(&broker, &format!("{groups} --describe --group g"), "").await;
+    let row: Vec<&str> = described.out.lines().last().expect("a row").split_whitespace().collect();
+    assert_eq!(row, ["g", "t", "0", "2", "3", "1", "-", "-", "-"]);
+    let reset =
+        tool(&broker, &format!("{groups} --reset-offsets --group g --all-topics --to-earliest --execute"), "").await;
+    assert!(reset.out.ends_with("g               t               0          0\n"), "{reset:?}");
+    assert_eq!(tool(&broker, consume, "").await.out, "1\n2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_offsets_and_versions_are_shown() {
+    let broker = TestBroker::start().await;
+    tool(&broker, "kafka-console-producer --bootstrap-server BS --topic t", "1\n2\n").await;
+    let configs = "kafka-configs --bootstrap-server BS --alter --topic t --add-config retention.ms=5000000,cleanup.policy=[compact,delete]";
+    assert_eq!(tool(&broker, configs, "").await, quiet("Completed updating config for topic t.\n"));
+    let shown = tool(&broker, "kafka-configs --bootstrap-server BS --describe --topic t", "").await;
+    assert!(shown.out.contains("  cleanup.policy=compact,delete sensitive=false synonyms={"), "{shown:?}");
+    assert_eq!(tool(&broker, "kafka-get-offsets --bootstrap-server BS --topic t", "").await, quiet("t:0:2\n"));
+    let versions = tool(&broker, "kafka-broker-api-versions.sh --bootstrap-server BS", "").await;
+    assert!(versions.out.contains("isFenced: false) -> (") && versions.code == 0, "{versions:?}");
+    assert_eq!(tool(&broker, "cub kafka-ready -b BS 1 5", "").await, quiet(""));
+    assert_eq!(tool(&broker, "cub kafka-ready 2 1 -b BS", "").await.code, 1);
+}
+
+#[test]
+fn the_names_are_installed_and_work() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let bin = directory.path().join("bin");
+    let install = [OsStr::new("tools"), OsStr::new("install"), bin.as_os_str()];
+    assert_eq!(run(&install, "").code, 0);
+    // Again over what is there already.
+    assert_eq!(run(&install, "").code, 0);
+    for name in ["kafka-topics", "kafka-topics.sh", "kafka-storage.sh", "cub"] {
+        assert!(bin.join(name).exists(), "{name}");
+    }
+    let version = Command::new(bin.join("kafka-topics.sh")).arg("--version").output().expect("the link runs");
+    assert_eq!(version.stdout, b"4.3.1\n");
+}
+
+#[test]
+fn a_file_of_somebody_else_is_not_taken() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("kafka-topics"), "mine").expect("a file");
+    let said = run(&[OsStr::new("tools"), OsStr::new("install"), directory.path().as_os_str()], "");
+    assert_eq!(said.code, 1);
+    assert_eq!(std::fs::read(directory.path().join("kafka-topics")).expect("it is there"), b"mine");
+}
+
+#[test]
+fn completions_are_what_a_shell_reads() {
+    for shell in ["bash", "zsh", "fish"] {
+        let said = run(&["completions", shell], "");
+        assert!(said.code == 0 && said.out.contains("bootstrap-server"), "{shell}");
+    }
+    let check = Command::new("bash").args(["-n", "-c", &run(&["completions", "bash"], "").out]).status().expect("bash");
+    assert!(check.success());
+}
+
+#[test]
+fn an_answer_that_is_no_kafka_is_one_sentence() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let servers = listener.local_addr().expect("its address").to_string();
+    let words = ["kafka-topics", "--list", "--bootstrap-server", &servers];
+    let child =
+        Command::new(env!("CARGO_BIN_EXE_milena")).args(words).stdout(Stdio::piped()).spawn().expect("it starts");
+    let (mut stream, _) = listener.accept().expect("the tool connects");
+    stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("an answer");
+    let said = child.wait_with_output().expect("the tool ends");
+    let text = String::from_utf8(said.stdout).expect("UTF-8");
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text.contains("does not speak Kafka's protocol: an answer of "), "{text}");
+}
+
 #[test]
 fn a_setting_that_is_not_there_yet_gets_one_sentence() {
     let words = ["kafka-topics", "--list", "--bootstrap-server", "localhost:1", "--command-config", "/dev/stdin"];

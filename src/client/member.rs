@@ -283,7 +283,7 @@ fn read_subscription(metadata: &[u8]) -> Result<Vec<String>, Error> {
     read().map_err(|_: DecodeError| unreadable())
 }
 
-fn read_assignment(assignment: &[u8]) -> Result<BTreeSet<At>, Error> {
+pub(super) fn read_assignment(assignment: &[u8]) -> Result<BTreeSet<At>, Error> {
     if assignment.is_empty() {
         return Ok(BTreeSet::new());
     }

@@ -14,7 +14,6 @@ pub(super) enum Takes {
     /// A value if the next word is no flag.
     Maybe(&'static str),
     /// All words up to the next flag.
-    #[allow(dead_code)]
     Many(&'static str),
 }
 
@@ -123,6 +122,11 @@ impl Flags {
 
     pub fn values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
         self.given.iter().filter(move |(given, _)| *given == name).filter_map(|(_, value)| value.as_deref())
+    }
+
+    /// The values of several flags as they were given; `None` for one without a value.
+    pub fn in_order<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = Option<&'a str>> {
+        self.given.iter().filter(|(given, _)| names.contains(given)).map(|(_, value)| value.as_deref())
     }
 
     pub fn need(&self, name: &str) -> Result<&str, Failure> {

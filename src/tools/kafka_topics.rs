@@ -242,7 +242,7 @@ fn describe_all(client: &mut Client, flags: &Flags, out: &mut Output) -> Done {
     if topics.is_empty() {
         return Ok(());
     }
-    let topics = java::hash_order(describe(client, topics)?, |topic| &topic.name);
+    let topics = java::sized_hash_order(describe(client, topics)?, |topic| &topic.name);
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
     let configs = overrides(client, &names)?;
     for topic in &topics {

@@ -5,18 +5,47 @@
 //! `--whitelist`. The binary is one; `main` asks [`named`] whether it was called by the name of a tool.
 
 pub mod doctor;
+
+mod acl_rules;
+mod completions;
+mod config_entities;
 mod flags;
 mod formatter;
+mod group_tables;
+mod install;
 mod interrupt;
 mod java;
+mod json;
 mod line_reader;
+mod moments;
+mod offset_resets;
 mod output;
+mod quotas;
+mod table;
 mod target;
 mod topics;
 
+mod cub;
+mod kafka_acls;
+mod kafka_broker_api_versions;
+mod kafka_cluster;
+mod kafka_configs;
 mod kafka_console_consumer;
 mod kafka_console_producer;
+mod kafka_consumer_groups;
+mod kafka_consumer_perf_test;
+mod kafka_delete_records;
+mod kafka_dump_log;
+mod kafka_features;
+mod kafka_get_offsets;
+mod kafka_groups;
+mod kafka_leader_election;
+mod kafka_log_dirs;
+mod kafka_metadata_quorum;
+mod kafka_producer_perf_test;
+mod kafka_storage;
 mod kafka_topics;
+mod kafka_transactions;
 
 use std::process::ExitCode;
 
@@ -53,7 +82,31 @@ pub struct Tool {
 }
 
 /// Every tool there is, in the order in which `milena --help` lists them.
-pub const TOOLS: &[Tool] = &[kafka_topics::TOOL, kafka_console_producer::TOOL, kafka_console_consumer::TOOL];
+pub const TOOLS: &[Tool] = &[
+    kafka_topics::TOOL,
+    kafka_console_producer::TOOL,
+    kafka_console_consumer::TOOL,
+    kafka_consumer_groups::TOOL,
+    kafka_configs::TOOL,
+    kafka_broker_api_versions::TOOL,
+    kafka_get_offsets::TOOL,
+    kafka_delete_records::TOOL,
+    kafka_groups::TOOL,
+    kafka_acls::TOOL,
+    kafka_transactions::TOOL,
+    kafka_cluster::TOOL,
+    kafka_features::TOOL,
+    kafka_metadata_quorum::TOOL,
+    kafka_log_dirs::TOOL,
+    kafka_leader_election::TOOL,
+    kafka_producer_perf_test::TOOL,
+    kafka_consumer_perf_test::TOOL,
+    kafka_storage::TOOL,
+    kafka_dump_log::TOOL,
+    cub::TOOL,
+    install::TOOL,
+    completions::TOOL,
+];
 
 /// The tool of a name: `kafka-topics`, `kafka-topics.sh`, a path to either, or `topics`.
 pub fn named(name: &str) -> Option<&'static Tool> {

@@ -58,9 +58,20 @@ pub(super) fn warn_of_old_names(flags: &Flags, names: &[(&str, &str)], opening: 
 
 /// Connects where `--bootstrap-server` points, as `--command-config` says.
 pub(super) fn connect(flags: &Flags, client_id: &str) -> Result<Client, Failure> {
+    connect_with(flags, client_id, |_| Ok(()))
+}
+
+/// The same with settings that flags of the tool change.
+pub(super) fn connect_with(
+    flags: &Flags,
+    client_id: &str,
+    change: impl FnOnce(&mut Settings) -> Result<(), Failure>,
+) -> Result<Client, Failure> {
     let servers = servers(flags).ok_or_else(|| Failure::Usage(MISSING.to_owned()))?;
     let properties = properties(flags, &["command-config"], &[])?;
-    Ok(Client::open(Settings::new(&servers, client_id, &properties)?)?)
+    let mut settings = Settings::new(&servers, client_id, &properties)?;
+    change(&mut settings)?;
+    Ok(Client::open(settings)?)
 }
 
 const MISSING: &str = "Missing required argument \"[bootstrap-server]\"";
