@@ -51,6 +51,11 @@ def script(name, tier):
     return lambda count, seed: [sys.executable, at, tier, "--binary", BINARY, "--count", str(count), "--seed", str(seed)]
 
 
+def elsewhere(tier):
+    """A program of its own, told in the campaign's words by elsewhere.py."""
+    return script("elsewhere.py", tier)
+
+
 def fault(tier):
     """A tier of faults.py, in a mount namespace of its own."""
     command = script("faults.py", tier)
@@ -62,6 +67,8 @@ def soak(count, seed):
 
 
 NEEDS = {
+    "damage": lambda: None if os.path.exists("scripts/damage.sh") else "no scripts/damage.sh",
+    "zoo": lambda: None if os.path.exists("scripts/zoo.sh") else "no scripts/zoo.sh",
     "root": lambda: None if os.geteuid() == 0 else "not root",
     "loop": lambda: None if os.path.exists("/dev/loop-control") else "no loop devices",
     "fuse": lambda: None if os.path.exists("/dev/fuse") else "no FUSE",
@@ -93,6 +100,16 @@ ALL = [
          fault("memory"), ci=1, needs=("root", "cgroup")),
     Tier("clocks", "the wall clock jumps by up to two days: nothing lost", 50, "clock runs", 10, 2, fault("clocks"), ci=1,
          needs=("faketime",)),
+    Tier("damage", "damaged files: nothing wrong is served, no panic, each is reported", 10_000, "damaged files", 1000, 8,
+         elsewhere("damage"), needs=("damage",)),
+    Tier("history", "histories of real clients on a broker that is killed: no forbidden anomaly", 10_000_000,
+         "record events", 2_000_000, 5, elsewhere("history")),
+    Tier("simulation", "the whole broker on a simulated disk, clock and network: no open seed", 500, "simulated hours", 20, 6,
+         elsewhere("simulation"), is_built=False),
+    Tier("zoo", "bugs let out in the real code are caught", 17, "bugs caught", 17, 20, elsewhere("zoo"), needs=("zoo",),
+         is_peak=True, is_built=False),
+    Tier("fuzzing", "nothing that takes bytes crashes or takes 64 MiB", 100_000_000, "executions", 30, 12,
+         elsewhere("fuzzing"), is_built=False),
     Tier("producers", "4,000 producers and 3 consumers inside a 768 MiB limit", 4000, "producers", 4000, 2.5,
          script("connections.py", "producers"), needs=("root", "cgroup"), is_peak=True),
     Tier("idle", "20,000 idle connections within 400 MiB", 20_000, "idle connections", 20_000, 3,
