@@ -43,6 +43,8 @@ variable=CARGO_TARGET_$(echo "$host" | tr a-z- A-Z_)_RUSTFLAGS
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
 [ -n "$built" ] || env "$variable=$coverage" cargo build --quiet --release --locked --manifest-path fuzz/Cargo.toml --target "$host"
+# What is built may be run long after the tree has gone on.
+[ -n "$built" ] || git describe --always --dirty > "$out/commit"
 [ -z "$build" ] || exit 0
 [ "${built:-1}" = 1 ] || out=$built
 
@@ -98,7 +100,7 @@ for name in "${targets[@]}"; do
   if [ -n "$json" ]; then
     printf '{"kind":"fuzz","target":"%s","seconds":%s,"executions":%s,"crashes":%s,"peak_allocation_bytes":%s,"coverage":%s,"commit":"%s","at":"%s"}\n' \
       "$name" "$seconds" "${executions:-0}" "$crashes" "${peak:-0}" "${covered:-0}" \
-      "$(git rev-parse --short HEAD)" "$(date -u +%FT%TZ)" >>"$json"
+      "$(cat "$out/commit")" "$(date -u +%FT%TZ)" >>"$json"
   fi
 done
 exit $failed
