@@ -10,6 +10,10 @@ use crate::types::{Monotonic, TopicPartition};
 
 use super::Broker;
 
+/// A partition that was not used for so long closes its files: ten thousand of them would otherwise hold more descriptors
+/// than a process may have.
+const REST_MS: u64 = 30_000;
+
 /// How often the thread looks whether something is due.
 const STEP: Duration = Duration::from_millis(500);
 
@@ -88,6 +92,7 @@ pub struct Rounds {
     retention: Every,
     producers: Every,
     snapshot: Every,
+    rest: Every,
 }
 
 impl Rounds {
@@ -100,6 +105,7 @@ impl Rounds {
             retention: Every::new(settings.storage.retention_check_interval_ms, start),
             producers: Every::new(settings.transactions.producer_id_check_interval_ms, start),
             snapshot: Every::new(1_000, start),
+            rest: Every::new(REST_MS, start),
         }
     }
 
@@ -130,11 +136,10 @@ impl Rounds {
         if self.snapshot.is_due(now.mono) {
             broker.snapshot_metadata();
         }
-        if broker.disk.open_files() > descriptors::for_files() / 2 {
+        let scarce = broker.disk.open_files() > descriptors::for_files() / 2;
+        if self.rest.is_due(now.mono) || scarce {
             // Whoever needs one opens it again; without this, the next file could not be opened at all.
-            for partition in broker.every_partition() {
-                partition.tend(|log| log.release_files());
-            }
+            broker.partitions.all().iter().for_each(|partition| partition.rest(scarce));
         }
     }
 }

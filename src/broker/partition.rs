@@ -66,6 +66,8 @@ struct State {
     flushing_bytes: u64,
     /// When everything was last seen flushed.
     clean_at: Monotonic,
+    /// Appended to or read since [`Partition::rest`] was called last.
+    used: bool,
 }
 
 impl State {
@@ -98,6 +100,8 @@ pub enum Isolation {
 #[derive(Debug, Default)]
 pub struct Read {
     pub range: Option<FileRange>,
+    /// The range goes as far as there is anything to show.
+    pub to_the_end: bool,
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start_offset: Offset,
@@ -168,6 +172,7 @@ impl Partition {
                 shown_bytes: 0,
                 flushing_bytes: 0,
                 clean_at: Monotonic(0),
+                used: false,
             }),
             high_watermark: AtomicI64::new(end.0),
             leader_epoch: AtomicI32::new(0),
@@ -260,10 +265,12 @@ impl Partition {
             _ => return Err(AppendError::Refused(ErrorCode::KafkaStorageError, "the partition is offline".into())),
         };
         let appended = log.append(batch, epoch, now, origin)?;
+        let has_new_files = log.has_unflushed_files();
         if appended.duplicate {
             self.shop.metrics.duplicate_batches.add(1);
             return Ok(appended);
         }
+        state.used = true;
         let size = batch.size() as u64;
         self.shop.metrics.batches_in.add(1);
         self.shop.metrics.bytes_in.add(size);
@@ -276,7 +283,8 @@ impl Partition {
             let is_due = state.unflushed_records() >= state.config.flush_messages;
             drop(state);
             self.waiters.moved(self.high_watermark(), bytes);
-            if is_due {
+            // Nobody waits for that; but until they are flushed closed segments and files beside them stay open.
+            if is_due || has_new_files {
                 self.queue_flush();
             }
         }
@@ -328,6 +336,22 @@ impl Partition {
         if is_due {
             self.queue_flush();
         }
+    }
+
+    /// Called now and then: closes the files of a partition that nobody has used since, or of any if `even_if_used`. They
+    /// are opened when they are needed. What is not flushed is flushed first, and closed the next time: a file keeps its
+    /// descriptor until then, so that a failed flush is heard of (I17).
+    pub(super) fn rest(self: &Arc<Self>, even_if_used: bool) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.used) && !even_if_used {
+            return;
+        }
+        let Slot::Open(log) = &state.log else { return };
+        if log.flushed_offset() == log.log_end_offset() {
+            return log.release_files();
+        }
+        drop(state);
+        self.queue_flush();
     }
 
     /// Puts the partition into the next round of the flusher, once.
@@ -437,7 +461,8 @@ impl Partition {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Read, (ErrorCode, Read)> {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.used = true;
         let high_watermark = self.high_watermark();
         let aborted = (isolation == Isolation::ReadCommitted).then(Vec::new);
         let log = match &state.log {
@@ -450,8 +475,14 @@ impl Partition {
             Slot::Deleted => return Err((ErrorCode::UnknownTopicOrPartition, Read::default())),
         };
         let last_stable_offset = log.last_stable_offset(high_watermark);
-        let mut read =
-            Read { range: None, high_watermark, last_stable_offset, log_start_offset: log.log_start_offset(), aborted };
+        let mut read = Read {
+            range: None,
+            to_the_end: false,
+            high_watermark,
+            last_stable_offset,
+            log_start_offset: log.log_start_offset(),
+            aborted,
+        };
         let limit = match isolation {
             Isolation::ReadUncommitted => high_watermark,
             Isolation::ReadCommitted => last_stable_offset,
@@ -484,6 +515,7 @@ impl Partition {
             };
         }
         read.range = fetched.range;
+        read.to_the_end = fetched.next_offset >= limit;
         Ok(read)
     }
 
@@ -589,5 +621,120 @@ impl Partition {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::record::{Builder, Compression, DecompressLimits, Rules, validate};
+    use crate::storage::disk::RealDisk;
+    use crate::storage::log_dir::Identity;
+    use crate::types::BrokerId;
+
+    /// A broker's floor without its threads: flushing is a step of the test.
+    struct Floor {
+        directory: tempfile::TempDir,
+        shop: Arc<Shop>,
+    }
+
+    impl Floor {
+        fn new() -> Floor {
+            let directory = tempfile::tempdir().unwrap();
+            let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+            let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp(1_700_000_000_000), 1));
+            let metrics = Arc::new(Metrics::default());
+            let identity = Identity {
+                cluster_id: None,
+                is_cluster_id_strict: false,
+                node_id: BrokerId(1),
+                fresh_cluster_id: clock.random_id(),
+                fresh_directory_id: clock.random_id(),
+            };
+            let log_dir = Arc::new(LogDir::open(disk.clone(), directory.path(), identity).unwrap());
+            let flusher = Flusher::new(disk.clone(), directory.path().to_path_buf(), metrics.clone());
+            Floor { directory, shop: Arc::new(Shop { disk, log_dir, flusher, clock, metrics, durable: false }) }
+        }
+
+        fn partition(&self, index: i32, segment_bytes: u64) -> Arc<Partition> {
+            let config = Arc::new(LogConfig { segment_bytes, ..LogConfig::default() });
+            Partition::empty(
+                self.shop.clone(),
+                TopicPartition::new("t", index),
+                TopicId(uuid::Uuid::from_u128(9)),
+                config,
+            )
+        }
+
+        fn flush(&self, partitions: &[Arc<Partition>]) {
+            self.shop.flusher.round(partitions);
+        }
+
+        /// Descriptors of this process that lead into the directory.
+        fn open_files(&self) -> usize {
+            let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            let paths = links.filter_map(|link| std::fs::read_link(link.path()).ok());
+            let lock = self.directory.path().join(".lock");
+            paths.filter(|path| path.starts_with(self.directory.path()) && *path != lock).count()
+        }
+    }
+
+    /// Appends a batch of one record; its size.
+    fn append(partition: &Arc<Partition>) -> usize {
+        let mut builder = Builder::new().compression(Compression::None);
+        builder.push(Timestamp(1_700_000_000_000), None, Some(&[7; 500]), &[]);
+        let bytes = builder.build().into_bytes();
+        let (log, limits) = (partition.config(), DecompressLimits::default());
+        let rules = Rules {
+            partition: &partition.name,
+            log: &log,
+            api_version: 9,
+            now: Timestamp(1_700_000_000_000),
+            full: false,
+            limits,
+        };
+        let size = bytes.len();
+        partition.append(&mut validate(bytes, &rules).unwrap(), Origin::Client).unwrap();
+        size
+    }
+
+    fn wants_flush(partition: &Partition) -> bool {
+        partition.queued.load(Ordering::Acquire)
+    }
+
+    /// In page-cache mode nobody asks for a flush, and yet segments that were closed must not stay open for ever.
+    #[test]
+    fn files_are_flushed_and_closed_in_page_cache_mode_too() {
+        let floor = Floor::new();
+        let partition = floor.partition(0, 2_000);
+        (0..100).for_each(|_| _ = append(&partition));
+        assert!(wants_flush(&partition), "new segments are to be flushed");
+        floor.flush(std::slice::from_ref(&partition));
+        assert!(floor.open_files() <= 4, "{} files of 34 segments are open", floor.open_files());
+        append(&partition);
+        assert!(!wants_flush(&partition), "an append alone wakes no other thread");
+    }
+
+    /// A partition that is not used closes its files, and goes on as if nothing had happened.
+    #[test]
+    fn a_partition_at_rest_holds_no_file() {
+        let floor = Floor::new();
+        let partitions: Vec<_> = (0..50).map(|index| floor.partition(index, 1 << 20)).collect();
+        partitions.iter().for_each(|partition| _ = append(partition));
+        let size = append(&partitions[3]);
+        partitions.iter().for_each(|partition| partition.rest(false));
+        floor.flush(&partitions);
+        assert_eq!(floor.open_files(), 50, "used since the last call");
+        append(&partitions[0]);
+        partitions.iter().for_each(|partition| partition.rest(false));
+        floor.flush(&partitions);
+        partitions[1..].iter().for_each(|partition| partition.rest(false));
+        assert_eq!(floor.open_files(), 1, "only the one in use");
+        partitions[0].rest(true);
+        assert_eq!(floor.open_files(), 0, "descriptors were scarce");
+        append(&partitions[3]);
+        let read = partitions[3].read(Offset::ZERO, Isolation::ReadUncommitted, 1 << 20, true).unwrap();
+        assert_eq!(read.range.unwrap().read().unwrap().len(), 3 * size, "three batches are read back");
     }
 }

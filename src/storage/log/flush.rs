@@ -71,19 +71,26 @@ impl Log {
         })
     }
 
+    /// Is there something besides the records of the active segment to be flushed: segments that were closed, files beside
+    /// them, names in the directory?
+    pub fn has_unflushed_files(&self) -> bool {
+        !self.unflushed_files.is_empty() || !self.unflushed_dirs.is_empty()
+    }
+
     /// How a flush went. Returns the flushed offset. A failed flush is final: the kernel forgets what it could not write, so
     /// a later success would mean nothing (I17).
     pub fn end_flush(&mut self, ticket: FlushTicket, result: Result<(), Error>) -> Offset {
         match result {
             Err(error) => self.fail(&error),
             Ok(()) if self.failed.is_none() && ticket.truncations == self.truncations => {
-                self.flushed = self.flushed.max(ticket.end);
+                let before = self.flushed;
+                self.flushed = before.max(ticket.end);
                 let is_flushed =
                     |file: &Arc<dyn DiskFile>| ticket.files.iter().any(|flushed| Arc::ptr_eq(flushed, file));
                 self.unflushed_files.retain(|file| !is_flushed(file));
                 self.unflushed_dirs.retain(|(_, changed)| *changed > ticket.names_changed);
                 self.producers.committed_to(self.flushed);
-                self.let_go_of_files();
+                self.let_go_of_files(before);
                 // Where readers that wait for the flush will begin and end.
                 ticket.place.into_iter().for_each(|place| self.remember(place));
             }

@@ -273,10 +273,11 @@ impl Log {
         if let Some(closed) = self.segments.last_mut() {
             closed.txn_index.release();
         }
+        let closed_base = self.segments.last().map_or(base, |closed| closed.base_offset);
         self.segments.push(created);
         self.active_since = now.mono;
         self.dirty_dir();
-        self.let_go_of_files();
+        self.let_go_of_files(closed_base);
         if self.segments.len() > 1 {
             self.note_segments(self.segments.len() - 1)?;
             self.take_snapshot()?;

@@ -1,7 +1,7 @@
 //! Reading: ranges of whole batches, lent as ranges of files; offsets by time; aborted transactions.
 //!
-//! A reader that comes back where it left off costs a look at one batch header: the places between batches that were given
-//! out last, and the one up to which the log is flushed, are remembered.
+//! A reader that follows the end of the log looks nothing up: the places between batches that were given out last, the one
+//! up to which the log is flushed, and its end are known, and between two known places lie whole batches.
 
 use super::Log;
 use crate::file::FileRange;
@@ -83,6 +83,14 @@ impl Log {
         for index in self.segment_of(from)..self.segments.len() {
             let segment = &self.segments[index];
             self.use_files(segment);
+            let places = (self.known_place(segment, from), self.known_place(segment, limit));
+            if let (Some(start), Some(end)) = places
+                && start < end
+                && end - start <= max_bytes as u64
+                && self.damaged.is_empty()
+            {
+                return Ok(self.lend(segment, (start, end), limit)?);
+            }
             let Some((start, first)) = self.find_in(segment, from)? else { continue };
             let next = self.end_of(index);
             segment.check_offsets(&first, start, segment.base_offset, next)?;
@@ -93,13 +101,11 @@ impl Log {
             // The header of a damaged batch may be none, and is not asked.
             let at_damage =
                 damage.filter(|_| limit >= segment.base_offset && limit < next).map(|damage| damage.position);
-            let (end, next_offset) = match at_damage.or_else(|| self.known_place(segment, limit)) {
+            let (end, next_offset) = match at_damage.or(places.1) {
                 Some(end) if end - start <= budget => (end, limit),
                 _ => segment.run_end(&*self.disk, (start, &first), budget, limit, next)?,
             };
-            self.remember(Place { segment: segment.base_offset, offset: next_offset, position: end });
-            let range = FileRange { file: segment.file(&*self.disk)?, position: start, len: (end - start) as usize };
-            return Ok(Fetched { range: Some(range), next_offset });
+            return Ok(self.lend(segment, (start, end), next_offset)?);
         }
         Ok(nothing)
     }
@@ -114,6 +120,13 @@ impl Log {
             }
             _ => found,
         }
+    }
+
+    /// Lends what lies between two positions of a segment, behind which the offsets go on with `next_offset`.
+    fn lend(&self, segment: &Segment, (start, end): (u64, u64), next_offset: Offset) -> Result<Fetched, Error> {
+        self.remember(Place { segment: segment.base_offset, offset: next_offset, position: end });
+        let range = FileRange { file: segment.file(&*self.disk)?, position: start, len: (end - start) as usize };
+        Ok(Fetched { range: Some(range), next_offset })
     }
 
     /// Aborted transactions with records between two offsets, by first offset.
@@ -160,7 +173,11 @@ impl Log {
         Ok(best)
     }
 
+    /// Where in the segment the batches from `offset` on begin, if that is known without looking.
     pub(super) fn known_place(&self, segment: &Segment, offset: Offset) -> Option<u64> {
+        if offset == self.log_end && self.segments.last().is_some_and(|last| last.base_offset == segment.base_offset) {
+            return Some(segment.size);
+        }
         let places = self.places.borrow();
         let place = places.iter().find(|place| place.offset == offset && place.segment == segment.base_offset);
         place.map(|place| place.position)
@@ -191,10 +208,10 @@ impl Log {
         }
     }
 
-    /// Closes the files of closed segments that are flushed.
-    pub(super) fn let_go_of_files(&self) {
+    /// Closes the files of closed segments that are flushed, of those that end behind `from`: all others have been closed.
+    pub(super) fn let_go_of_files(&self, from: Offset) {
         let closed = self.segments.len().saturating_sub(1);
-        for index in 0..closed {
+        for index in self.segment_of(from)..closed {
             let in_use = self.open_segments.borrow().contains(&self.segments[index].base_offset);
             if !in_use && self.end_of(index) <= self.flushed {
                 self.segments[index].release();
