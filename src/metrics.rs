@@ -49,6 +49,7 @@ meters! {
     batches_in "record batches appended";
     duplicate_batches "record batches recognised as a retry and not appended again";
     remembered_producers "producers whose last batches are remembered, as of the last checkpoint";
+    cold_reads "ranges of records that a consumer asked for and that had to come from the disk";
     flushes "rounds of the flusher";
     flushed_files "files flushed to disk";
     append_failures "appends that the disk did not take";

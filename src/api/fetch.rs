@@ -19,7 +19,9 @@ use super::{Context, Reply, ResponseBody};
 use crate::broker::Broker;
 use crate::broker::partition::{Isolation, Partition, Read};
 use crate::broker::waiters::Waiter;
+use crate::file::FileRange;
 use crate::memory::pool::Pool;
+use crate::net::COPY_BYTES;
 use crate::net::{Answer, Piece};
 use crate::state::fetch_session::{PartitionKey, Request, Told, Wanted};
 use crate::types::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicName};
@@ -38,8 +40,7 @@ pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<Fetch
     let plan = {
         let now = broker.clock.now().mono;
         let session = session_part(&broker, request, version);
-        let random = broker.clock.random();
-        broker.fetch_sessions().plan(now, session, random)
+        broker.fetch_sessions().plan(now, session, || broker.clock.random())
     };
     let plan = match plan {
         Ok(plan) => plan,
@@ -49,9 +50,13 @@ pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<Fetch
     let fetch = Fetch { broker, terms, targets, session_id: plan.session_id, incremental: plan.incremental };
     let found = fetch.look();
     if found.is_enough(&fetch.terms) || fetch.targets.is_empty() || deadline <= Instant::now() {
-        return Reply::Now(fetch.answer(found));
+        let Some(cold) = found.cold() else { return Reply::Now(fetch.answer(found)) };
+        return Reply::Later(Box::pin(async move {
+            fetch.broker.warm(cold).await;
+            fetch.answer(found)
+        }));
     }
-    Reply::Later(Box::pin(fetch.wait(deadline)))
+    Reply::Later(Box::pin(fetch.wait(found.bytes, deadline)))
 }
 
 /// What a parked fetch takes beside its partitions, and how long it waits where there is no memory to park it.
@@ -151,6 +156,16 @@ impl Found {
     fn is_enough(&self, terms: &Terms) -> bool {
         self.urgent || self.bytes >= terms.min_bytes
     }
+
+    /// The ranges that would have to be read from the disk while other connections wait for this thread. Nobody looks for
+    /// the last few records of a partition there: they have just been written.
+    fn cold(&self) -> Option<Vec<FileRange>> {
+        let last_few = |outcome: &Outcome| outcome.read.to_the_end && outcome.bytes() <= COPY_BYTES;
+        let ranges = self.outcomes.iter().filter(|outcome| !last_few(outcome));
+        let ranges = ranges.filter_map(|outcome| outcome.read.range.as_ref());
+        let cold: Vec<FileRange> = ranges.filter(|range| !range.is_cached()).cloned().collect();
+        (!cold.is_empty()).then_some(cold)
+    }
 }
 
 struct Fetch {
@@ -209,11 +224,12 @@ impl Fetch {
     }
 
     /// Parked until enough bytes are there or the time is up. What waits takes memory; where there is none left, it waits for
-    /// a moment only, and its client asks again (I113).
-    async fn wait(self, deadline: Instant) -> FetchAnswer {
+    /// a moment only, and its client asks again (I113). `seen`: what
+    /// a look found just before.
+    async fn wait(self, mut seen: i64, deadline: Instant) -> FetchAnswer {
         let room = Room::take(&self.broker.parked, self.targets.len() * size_of::<Target>() + FETCH_BYTES);
         let deadline = if room.is_some() { deadline } else { deadline.min(Instant::now() + SHORT_WAIT) };
-        let waiter = Waiter::new(self.terms.min_bytes);
+        let waiter = Waiter::new(self.terms.min_bytes - seen);
         let parked = Parked { fetch: &self, waiter: waiter.clone() };
         for target in &self.targets {
             if let Ok(partition) = &target.partition {
@@ -221,23 +237,25 @@ impl Fetch {
             }
         }
         let found = loop {
+            // What comes from here on is counted by the waiter; what came since the last look is counted by this one. Bytes
+            // counted twice end the wait too soon, and it goes on.
             let found = self.look();
             if found.is_enough(&self.terms) {
                 break found;
             }
-            waiter.expect(self.terms.min_bytes - found.bytes);
-            // Bytes that came between the look and the line above would be missed by the count, not by a second look.
-            let again = self.look();
-            if again.is_enough(&self.terms) {
-                break again;
-            }
+            waiter.arrived(found.bytes - seen);
+            seen = found.bytes;
             // What was found would only be kept.
-            drop((found, again));
+            drop(found);
             if tokio::time::timeout_at(deadline, waiter.wait()).await.is_err() {
                 break self.look();
             }
+            waiter.expect(self.terms.min_bytes - seen);
         };
         drop(parked);
+        if let Some(cold) = found.cold() {
+            self.broker.warm(cold).await;
+        }
         self.answer(found)
     }
 

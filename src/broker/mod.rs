@@ -30,11 +30,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Durability, LogConfig, Settings};
+use crate::file::FileRange;
 use crate::memory::pool::Pool;
 use crate::metrics::Metrics;
 use crate::record::{DecompressBudget, DecompressLimits};
@@ -58,6 +60,11 @@ use partitions::{Found, Partitions};
 use record_log::PartitionLog;
 use scrubber::Scrubber;
 use visitors::Visitors;
+
+/// How many threads read from the disk for consumers; a disk that is asked for more at once is not quicker.
+const COLD_READERS: usize = 8;
+/// How much more is read than a cold fetch asked for: what the next one will ask, and where it ends.
+const COLD_AHEAD_BYTES: usize = 1 << 20;
 
 /// The metadata log's topic id in every cluster (`Uuid.METADATA_TOPIC_ID`).
 const METADATA_TOPIC_ID: TopicId = TopicId(Uuid::from_u128(1));
@@ -86,6 +93,8 @@ pub struct Broker {
     /// Held while the checkpoints are gathered and written, so that an older one never replaces a newer one (I21).
     checkpoints: Mutex<()>,
     fetch_sessions: Mutex<FetchSessions>,
+    /// Who may read from the disk for consumers at the same time.
+    cold_readers: Semaphore,
     /// What is left of the block of producer ids taken last: the next id and one past the last.
     producer_ids: tokio::sync::Mutex<(i64, i64)>,
     /// Host and port that clients of each listener are told; known once the sockets are bound.
@@ -176,6 +185,7 @@ impl Broker {
             fetch_sessions: Mutex::new(FetchSessions::new(settings.fetch.max_sessions)),
             decompress_budget: Box::leak(Box::new(DecompressBudget::new(settings.memory.decompression))),
             parked: Pool::new(settings.memory.parked),
+            cold_readers: Semaphore::new(COLD_READERS),
             settings,
             clock,
             metrics,
@@ -410,6 +420,14 @@ impl Broker {
             self.metrics.segments_deleted.add(segments as u64);
             tracing::info!(partition = %partition.name, segments, %log_start_offset, "removed old segments");
         }
+    }
+
+    /// Reads ranges of files from the disk into memory, on a thread of its own. A reader that goes on where these end finds
+    /// the next ones there.
+    pub async fn warm(&self, ranges: Vec<FileRange>) {
+        self.metrics.cold_reads.add(ranges.len() as u64);
+        let _turn = self.cold_readers.acquire().await;
+        tasks::blocking(move || ranges.iter().for_each(|range| range.warm(range.len.max(COLD_AHEAD_BYTES)))).await;
     }
 
     fn snapshot_metadata(&self) {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::file::FileRange;
 pub use crate::types::ConnectionId;
+pub use outgoing::COPY_BYTES;
 
 pub mod budget;
 pub mod connection;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 
 use bytes::{BufMut, BytesMut};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// A stream of bytes both ways. Waiting is one thing, moving bytes another, as with sockets.
@@ -43,11 +44,22 @@ impl Stream for TcpStream {
     }
 
     fn try_read(&self, into: &mut BytesMut) -> io::Result<usize> {
-        self.try_read_buf(into)
+        let room = into.capacity() - into.len();
+        self.try_read_at_most(into, room)
     }
 
     fn try_read_at_most(&self, into: &mut BytesMut, bytes: usize) -> io::Result<usize> {
-        self.try_read_buf(&mut into.limit(bytes))
+        let mut read = Err(io::ErrorKind::WouldBlock.into());
+        // A read that leaves room has taken everything there was. Said here, it spares a request that is alone on its way
+        // the second call that would find nothing.
+        let _ = self.try_io(Interest::READABLE, || {
+            read = self.try_read_buf(&mut (&mut *into).limit(bytes));
+            match &read {
+                Ok(taken) if (1..bytes).contains(taken) => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
+            }
+        });
+        read
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

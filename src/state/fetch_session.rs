@@ -96,8 +96,8 @@ impl FetchSessions {
         self.sessions.is_empty()
     }
 
-    /// What to read. `random` becomes the id of a new session.
-    pub fn plan(&mut self, now: Monotonic, request: Request, random: u64) -> Result<Plan, ErrorCode> {
+    /// What to read. What `random` says, asked only for a new session, becomes its id.
+    pub fn plan(&mut self, now: Monotonic, request: Request, random: impl FnOnce() -> u64) -> Result<Plan, ErrorCode> {
         match request.session_epoch {
             -1 => {
                 self.sessions.remove(&request.session_id);
@@ -111,8 +111,8 @@ impl FetchSessions {
         }
     }
 
-    fn open(&mut self, now: Monotonic, request: Request, random: u64) -> Plan {
-        let session_id = if request.partitions.is_empty() || !self.make_room(now) { 0 } else { self.free_id(random) };
+    fn open(&mut self, now: Monotonic, request: Request, random: impl FnOnce() -> u64) -> Plan {
+        let session_id = if request.partitions.is_empty() || !self.make_room(now) { 0 } else { self.free_id(random()) };
         if session_id != 0 {
             let cached =
                 |(key, wanted): &(PartitionKey, Wanted)| (key.clone(), Cached { wanted: wanted.clone(), told: None });
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn open(sessions: &mut FetchSessions, partitions: &[i32]) -> i32 {
-        sessions.plan(Monotonic(0), request(0, 0, partitions), 7 << 40).unwrap().session_id
+        sessions.plan(Monotonic(0), request(0, 0, partitions), || 7 << 40).unwrap().session_id
     }
 
     fn told(hw: i64) -> Told {
@@ -246,7 +246,7 @@ mod tests {
         assert_ne!(id, 0);
         let mut next = request(id, 1, &[3]);
         next.forgotten.push(key(1));
-        let plan = sessions.plan(Monotonic(1), next, 0).unwrap();
+        let plan = sessions.plan(Monotonic(1), next, || 0).unwrap();
         assert_eq!(plan.partitions.iter().map(|(k, _)| k.partition).collect::<Vec<_>>(), [0, 2, 3]);
         assert!(plan.incremental);
     }
@@ -279,7 +279,7 @@ mod tests {
         let mut sessions = FetchSessions::new(10);
         let id = open(&mut sessions, &[0, 1, 2]);
         sessions.news(id, &[(key(0), told(9), true, true), (key(1), told(9), false, false)]);
-        let plan = sessions.plan(Monotonic(1), request(id, 1, &[]), 0).unwrap();
+        let plan = sessions.plan(Monotonic(1), request(id, 1, &[]), || 0).unwrap();
         assert_eq!(plan.partitions.iter().map(|(k, _)| k.partition).collect::<Vec<_>>(), [1, 2, 0]);
     }
 
@@ -287,9 +287,9 @@ mod tests {
     fn epochs_out_of_turn_and_unknown_sessions_are_told() {
         let mut sessions = FetchSessions::new(10);
         let id = open(&mut sessions, &[0]);
-        assert_eq!(sessions.plan(Monotonic(0), request(id, 5, &[]), 0), Err(ErrorCode::InvalidFetchSessionEpoch));
-        assert_eq!(sessions.plan(Monotonic(0), request(id + 1, 1, &[]), 0), Err(ErrorCode::FetchSessionIdNotFound));
-        sessions.plan(Monotonic(0), request(id, -1, &[]), 0).unwrap();
+        assert_eq!(sessions.plan(Monotonic(0), request(id, 5, &[]), || 0), Err(ErrorCode::InvalidFetchSessionEpoch));
+        assert_eq!(sessions.plan(Monotonic(0), request(id + 1, 1, &[]), || 0), Err(ErrorCode::FetchSessionIdNotFound));
+        sessions.plan(Monotonic(0), request(id, -1, &[]), || 0).unwrap();
         assert!(sessions.is_empty());
     }
 
@@ -300,7 +300,7 @@ mod tests {
         open(&mut sessions, &[0]);
         open(&mut sessions, &[0]);
         assert_eq!(open(&mut sessions, &[0]), 0);
-        let late = sessions.plan(Monotonic(EVICTION_MS), request(0, 0, &[0]), 1 << 40).unwrap();
+        let late = sessions.plan(Monotonic(EVICTION_MS), request(0, 0, &[0]), || 1 << 40).unwrap();
         assert_ne!(late.session_id, 0);
         assert_eq!(sessions.len(), 2);
     }

@@ -166,6 +166,12 @@ impl Drop for RealFile {
 }
 
 impl ReadAt for RealFile {
+    fn is_in_memory(&self, position: u64) -> bool {
+        let mut byte = [0];
+        let read = rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(&mut byte)], position, ReadWriteFlags::NOWAIT);
+        read != Err(rustix::io::Errno::AGAIN)
+    }
+
     fn read_exact_at(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
         self.file.read_exact_at(buf, position)
     }
@@ -241,6 +247,7 @@ fn write_rest(file: &File, slices: &[IoSlice<'_>], written: usize, position: u64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::FileRange;
 
     #[test]
     fn a_second_lock_of_one_directory_is_refused_until_the_first_is_gone_i23() {
@@ -263,6 +270,26 @@ mod tests {
         file.read_exact_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"\0\0\0abcde");
         assert_eq!(file.read_exact_at(&mut bytes, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// A range that is not in memory is known to be so, and is once it was warmed.
+    #[test]
+    fn what_is_not_cached_is_told_and_brought_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk.open(&dir.path().join("f"), true).unwrap();
+        file.write_all_at(&[IoSlice::new(&vec![7; 3 << 20])], 0).unwrap();
+        file.sync().unwrap();
+        let range = FileRange { file: file.clone(), position: 1 << 20, len: 1 << 20 };
+        assert!(range.is_cached());
+        rustix::fs::fadvise(file.fd().unwrap(), 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        if range.is_cached() {
+            println!("not tested: this file system keeps its pages in memory, or cannot tell");
+            return;
+        }
+        range.warm(2 << 20);
+        assert!(range.is_cached());
+        let behind = FileRange { file, position: 2 << 20, len: 1 << 20 };
+        assert!(behind.is_cached(), "what follows was brought in, too, as far as there is any");
     }
 
     #[test]
