@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -47,6 +47,19 @@ impl Clock for SystemClock {
 
     fn random(&self) -> u64 {
         Uuid::new_v4().as_u64_pair().0.rotate_left(17) ^ Uuid::new_v4().as_u64_pair().1
+    }
+}
+
+/// Measures how long something takes, for whoever has to know and decides nothing by it.
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Flags that Kafka removed and that people still write are taken: `--zookeeper` (with a word on stderr), `--broker-list`,
 //! `--whitelist`. The binary is one; `main` asks [`named`] whether it was called by the name of a tool.
 
+mod bench;
 pub mod doctor;
 
 mod acl_rules;
@@ -106,6 +107,7 @@ pub const TOOLS: &[Tool] = &[
     cub::TOOL,
     install::TOOL,
     completions::TOOL,
+    bench::TOOL,
 ];
 
 /// The tool of a name: `kafka-topics`, `kafka-topics.sh`, a path to either, or `topics`.
