@@ -132,6 +132,23 @@ async fn settings_offsets_and_versions_are_shown() {
     assert_eq!(tool(&broker, "cub kafka-ready 2 1 -b BS", "").await.code, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verifiable_pair_says_what_went_in_and_came_out() {
+    let broker = TestBroker::start().await;
+    let produced =
+        tool(&broker, "kafka-verifiable-producer --bootstrap-server BS --topic t --max-messages 3", "").await;
+    assert_eq!(produced.out.matches("\"name\":\"producer_send_success\"").count(), 3, "{produced:?}");
+    assert!(
+        produced.out.contains("\"key\":null,\"value\":\"2\",\"offset\":2,\"topic\":\"t\",\"partition\":0}"),
+        "{produced:?}"
+    );
+    assert!(produced.out.contains("\"sent\":3,\"acked\":3,\"target_throughput\":-1,"), "{produced:?}");
+    let consume = "kafka-verifiable-consumer --bootstrap-server BS --topic t --group-id g --max-messages 3";
+    let consumed = tool(&broker, consume, "").await;
+    assert!(consumed.out.contains("\"count\":3,\"minOffset\":0,\"maxOffset\":2}"), "{consumed:?}");
+    assert!(consumed.out.contains("\"offset\":3}],\"success\":true}"), "{consumed:?}");
+}
+
 #[test]
 fn the_names_are_installed_and_work() {
     let directory = tempfile::tempdir().expect("a directory");

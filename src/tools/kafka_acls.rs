@@ -80,7 +80,8 @@ fn run(arguments: &[String], out: &mut Output) -> Done {
     done.map_err(|error| {
         let class = error.java_class();
         out.line(format!("Error while executing ACL command: {class}: {error}"));
-        out.line(format!("java.util.concurrent.ExecutionException: {class}: {error}"));
+        // Kafka's tool goes on with a stack trace, and ends it with an empty line.
+        out.line(format!("java.util.concurrent.ExecutionException: {class}: {error}\n"));
         Failure::Exit(1)
     })
 }

@@ -47,6 +47,8 @@ mod kafka_producer_perf_test;
 mod kafka_storage;
 mod kafka_topics;
 mod kafka_transactions;
+mod kafka_verifiable_consumer;
+mod kafka_verifiable_producer;
 
 use std::process::ExitCode;
 
@@ -102,6 +104,8 @@ pub const TOOLS: &[Tool] = &[
     kafka_leader_election::TOOL,
     kafka_producer_perf_test::TOOL,
     kafka_consumer_perf_test::TOOL,
+    kafka_verifiable_producer::TOOL,
+    kafka_verifiable_consumer::TOOL,
     kafka_storage::TOOL,
     kafka_dump_log::TOOL,
     cub::TOOL,
