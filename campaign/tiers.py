@@ -94,7 +94,7 @@ ALL = [
     Tier("read-only", "a start on what cannot be written says so, and changes nothing", 20, "read-only starts", 10, 1,
          fault("read-only"), ci=1, needs=("root", "loop", "ext4")),
     Tier("descriptors", "no descriptors: those who are connected are served, the others later", 20,
-         "times without descriptors", 10, 1, fault("descriptors"), needs=("root",)),
+         "times without descriptors", 10, 1, fault("descriptors"), ci=1, needs=("root",)),
     Tier("pause", "SIGSTOP under load: nothing lost", 50, "pauses", 10, 2, fault("pause"), ci=1),
     Tier("memory", "a memory limit that is too small: killed or not, nothing lost", 50, "memory limits", 10, 2,
          fault("memory"), ci=1, needs=("root", "cgroup")),
