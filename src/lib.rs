@@ -20,6 +20,8 @@ pub mod seldom;
 pub mod tools;
 pub mod types;
 pub mod wire;
+#[path = "testing/zoo.rs"]
+pub mod zoo;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -19,8 +19,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("testing", &["net", "state", "storage", "broker", "NOUNS"]),
 ];
 
-const NOUNS: &[&str] =
-    &["record", "security", "config", "types", "error_code", "clock", "memory", "metrics", "file", "wire", "seldom"];
+const NOUNS: &[&str] = &[
+    "record",
+    "security",
+    "config",
+    "types",
+    "error_code",
+    "clock",
+    "memory",
+    "metrics",
+    "file",
+    "wire",
+    "seldom",
+    "zoo",
+];
 
 /// Rooms that must give the same answer to the same input, always.
 const PURE: &[&str] = &["state", "security", "record", "wire"];
@@ -235,6 +247,14 @@ fn no_name_is_so_wide_that_everything_fits() {
 fn nothing_is_left_over() {
     let broken = code().iter().filter(|line| LEFT_OVERS.iter().any(|word| line.text.contains(word))).map(at).collect();
     report("no left-overs on the main line", broken);
+}
+
+/// The bugs of the zoo and what only tests need are never in a build that did not ask for them.
+#[test]
+fn neither_zoo_nor_simulation_is_in_a_default_build() {
+    let manifest = fs::read_to_string("Cargo.toml").expect("the manifest");
+    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next()).expect("features");
+    assert!(features.contains("zoo = []") && !features.contains("default"), "{features}");
 }
 
 /// Unsafe code stands in named modules only, each with its own tests.

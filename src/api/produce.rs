@@ -22,6 +22,7 @@ use crate::net::Reaction;
 use crate::record::{self, Refusal};
 use crate::storage::log::{AppendError, Origin};
 use crate::types::{ErrorCode, Offset, TopicName};
+use crate::zoo::bug;
 
 pub const KEY: i16 = 0;
 pub const FIRST_VERSION: i16 = 3;
@@ -205,7 +206,7 @@ impl Answers {
     /// acks=all: one wait for all partitions.
     fn once_committed(mut self, timeout: Duration) -> Reply<ProduceResponse> {
         self.pending.retain(|pending| pending.partition.commit_state(pending.end) != CommitState::Committed);
-        if self.pending.is_empty() {
+        if self.pending.is_empty() || bug(1) {
             return Reply::Now(self.response());
         }
         // A name is a part of the request's frame; the records of it need not be kept while this waits.

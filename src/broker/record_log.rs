@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::record::{self, Builder, DecompressLimits};
 use crate::storage::log::{AppendError, Origin};
 use crate::types::{ErrorCode, Now, Offset};
+use crate::zoo::bug;
 
 use super::driver::RecordLog;
 use super::partition::Partition;
@@ -36,6 +37,9 @@ pub struct PartitionLog<C> {
 
 impl<C: Codec> RecordLog<C::Record> for PartitionLog<C> {
     fn replay(&self, apply: &mut dyn FnMut(C::Record)) -> Result<(), ErrorCode> {
+        if bug(18) && self.origin == Origin::Coordinator {
+            return Ok(());
+        }
         self.replay_from(Offset::ZERO, apply)
     }
 

@@ -34,6 +34,7 @@ use super::txn_index::AbortedEntry;
 use crate::record::Header;
 use crate::record::control::EndTransaction;
 use crate::types::{ErrorCode, Monotonic, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use crate::zoo::bug;
 
 /// How many batches of a producer are remembered: what clients may have in flight.
 const REMEMBERED_BATCHES: usize = 5;
@@ -176,7 +177,7 @@ impl Producers {
         {
             return Ok(Verdict::Duplicate(batch));
         }
-        if header.producer_epoch < producer.epoch {
+        if header.producer_epoch < producer.epoch && !bug(9) {
             let message = format!(
                 "Epoch of producer {id} at offset {at} in {partition} is {}, which is smaller than the last seen epoch {}",
                 header.producer_epoch, producer.epoch
@@ -314,6 +315,9 @@ impl Producers {
     pub fn encode(&self) -> Vec<u8> {
         let mut ids: Vec<ProducerId> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
+        if bug(8) {
+            ids.clear();
+        }
         let mut entries = Vec::new();
         let mut count = 0i32;
         for id in ids {
@@ -419,7 +423,7 @@ impl Producer {
     }
 
     fn push(&mut self, batch: RememberedBatch) {
-        if self.batches.len() == REMEMBERED_BATCHES {
+        if self.batches.len() == if bug(7) { 1 } else { REMEMBERED_BATCHES } {
             self.batches.pop_front();
         }
         self.batches.push_back(batch);

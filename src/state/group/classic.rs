@@ -36,6 +36,7 @@ use super::{CONSUMER_PROTOCOL, Caller, GroupAnswer, Join, Step, refused_join};
 use crate::state::Ticket;
 use crate::types::{ConnectionId, ErrorCode, Timestamp};
 use crate::wire::Reader;
+use crate::zoo::bug;
 
 pub(super) struct ClassicGroup {
     pub id: Text,
@@ -683,7 +684,7 @@ impl ClassicGroup {
             return Err(ErrorCode::UnknownMemberId);
         }
         self.validate_member(member_id, instance_id)?;
-        if generation != self.generation {
+        if generation != self.generation && !bug(15) {
             Err(ErrorCode::IllegalGeneration)
         } else if self.state == State::CompletingRebalance {
             // It knows the new generation, so it must ask for its assignment before it has anything to commit.
@@ -713,6 +714,7 @@ impl ClassicGroup {
     pub fn expiry(&self) -> Expiry<'_> {
         match (&self.subscribed_topics, self.state) {
             (Some(topics), State::Stable) if self.protocol_type() == CONSUMER_PROTOCOL => Expiry::Unsubscribed(topics),
+            _ if bug(17) => Expiry::SinceCommit,
             _ => Expiry::Never,
         }
     }
@@ -858,6 +860,7 @@ impl ClassicGroup {
     }
 
     fn synced(&self, member: &Member) -> SyncGroupResponse {
+        let member = if bug(16) { self.members.values().next().unwrap_or(member) } else { member };
         SyncGroupResponse::default()
             .with_protocol_type(self.protocol_type.as_ref().map(wire_text))
             .with_protocol_name(self.protocol.as_ref().map(wire_text))

@@ -18,6 +18,7 @@ use super::key_map::KeyMap;
 use super::transactions::Ended;
 use crate::record::{Builder, Corrupt, DecompressLimits, Header, OpenBatch, Record, ValidBatch, open};
 use crate::types::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::zoo::bug;
 
 /// Batches that producers are remembered by. Compaction keeps at least their headers.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +93,9 @@ impl Filter<'_> {
     }
 
     fn judge_control(&self, header: &Header, batch: &[u8], ended: Ended) -> Result<Outcome, Corrupt> {
+        if bug(20) {
+            return self.judge_records(header, batch);
+        }
         let is_marker = header.has_producer();
         if !is_marker || !ended.is_empty || self.remembered.has_marker(header) {
             return Ok(Outcome::Whole);
@@ -142,7 +146,8 @@ impl Filter<'_> {
         }
         let Some(key) = record.key else { return false };
         let is_newest = self.newest.newest(key).is_none_or(|newest| record.offset >= newest);
-        let is_due = record.value.is_none() && header.delete_horizon().is_some_and(|horizon| horizon <= self.now);
+        let is_past = header.delete_horizon().is_some_and(|horizon| horizon <= self.now);
+        let is_due = record.value.is_none() && (is_past || bug(19));
         is_newest && !is_due
     }
 

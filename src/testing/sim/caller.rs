@@ -32,6 +32,11 @@ impl Caller {
         Caller { end, life: life.clone(), next_id: 0, unanswered: VecDeque::new(), buffer: BytesMut::new() }
     }
 
+    /// Ends the connection; what is on its way is lost.
+    pub fn hang_up(&self) {
+        self.end.0.cut();
+    }
+
     /// Sends a request and waits for its answer.
     pub async fn ask<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, Lost> {
         self.send(version, request).await?;

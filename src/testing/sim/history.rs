@@ -27,8 +27,6 @@ pub enum Fate {
     /// Nothing yet, or nothing certain.
     Open,
     Acked,
-    /// It was certainly not written.
-    Refused,
 }
 
 /// A partition, by the number of its topic in the simulation.
@@ -72,18 +70,6 @@ impl History {
         Ok(())
     }
 
-    #[allow(dead_code)]
-    pub fn refused(&mut self, first: u64, count: u64) -> Result<(), String> {
-        for number in first..first + count {
-            let sent = &mut self.sent[number as usize];
-            if sent.offset.is_some() {
-                return Err(format!("I111: record {number} was read and then refused for certain"));
-            }
-            sent.fate = Fate::Refused;
-        }
-        Ok(())
-    }
-
     /// A record stands at an offset of its partition.
     fn note(&mut self, number: u64, offset: i64) -> Result<(), String> {
         let sent = &mut self.sent[number as usize];
@@ -121,9 +107,6 @@ impl History {
             return Err(format!(
                 "I80: record {number} at {offset} of {place:?} has another time than it was sent with"
             ));
-        }
-        if sent.fate == Fate::Refused {
-            return Err(format!("I111: record {number} at {offset} of {place:?} was refused for certain"));
         }
         self.note(number, offset)?;
         Ok(number)

@@ -54,6 +54,9 @@ pub struct Life {
     door: Arc<Door<Front>>,
     links: Mutex<Vec<Weak<Link>>>,
     dice: Mutex<Seed>,
+    /// No faults: clients behave, and all must work.
+    pub healthy: bool,
+    _shutdown: watch::Sender<bool>,
     /// How long a flush takes at most now.
     pub flush_ms: AtomicU64,
 }
@@ -96,8 +99,7 @@ async fn attempt(
         Ok(broker) => broker,
         Err(error) => return End::Refused(error.to_string()),
     };
-    let (_shutdown, stopping) = watch::channel(false);
-    let life = Arc::new(Life::new(world, broker, disk, clock, pulse, dice.fork(), stopping));
+    let life = Arc::new(Life::new(world, broker, disk, clock, pulse, dice.fork(), healthy));
     life.clone().take_steps();
     let ended = tokio::select! {
         biased;
@@ -146,8 +148,9 @@ impl Life {
         clock: &Arc<SimClock>,
         pulse: Arc<Pulse>,
         dice: Seed,
-        stopping: watch::Receiver<bool>,
+        healthy: bool,
     ) -> Life {
+        let (shutdown, stopping) = watch::channel(false);
         let net = &broker.settings.net;
         let patience = Duration::from_secs(30);
         let limits = ListenerLimits {
@@ -179,6 +182,8 @@ impl Life {
             door,
             links: Mutex::default(),
             dice: Mutex::new(dice),
+            healthy,
+            _shutdown: shutdown,
             flush_ms: AtomicU64::new(3),
         }
     }
@@ -299,6 +304,10 @@ impl Life {
     async fn pass(self: Arc<Self>, actors: &[Arc<dyn Actor>], dice: Seed, healthy: bool) -> Result<(), String> {
         self.broker.start(vec![("localhost".into(), 9092)]).await.map_err(|error| error.to_string())?;
         self.check();
+        self.world.groups(|groups| {
+            groups.restarted();
+            Ok(())
+        });
         audit::prepare(&self).await?;
         audit::look_through(&self).await?;
         let before: Vec<u64> = actors.iter().map(|actor| actor.progress()).collect();

@@ -14,12 +14,16 @@
 //! Every operation on the disk and every byte on the network goes into a trace hash. The same seed gives the same hash
 //! (I116); a violation names its seed, and `SEED=n` repeats it.
 
+mod admin;
 mod audit;
 mod caller;
 mod chaos;
+mod churn;
 mod clock;
+mod groups;
 mod history;
 mod life;
+mod member;
 mod network;
 mod plan;
 mod producer;
@@ -36,7 +40,10 @@ use std::sync::Arc;
 use crate::testing::disk::{Crashes, Cut, Image, SimDisk};
 use crate::testing::seed::Seed;
 
+use admin::Admin;
+use churn::Churn;
 use life::{Actor, End};
+use member::Member;
 use plan::Plan;
 use producer::Producer;
 use reader::Reader;
@@ -88,6 +95,13 @@ fn actors(world: &Arc<World>) -> Vec<Arc<dyn Actor>> {
     for _ in 0..world.plan.readers {
         actors.push(Arc::new(Reader::new(world)));
     }
+    for (group, members) in world.plan.groups.iter().enumerate() {
+        for _ in 0..*members {
+            actors.push(Arc::new(Member::new(world, format!("group-{group}"))));
+        }
+    }
+    actors.push(Arc::new(Admin::new(world)));
+    actors.push(Arc::new(Churn::new(world)));
     actors
 }
 

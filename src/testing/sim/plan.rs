@@ -1,6 +1,7 @@
 //! What a seed decides before anything runs: settings, topics, clients, and which faults there will be. Each run has some
 //! faults and not others, so that none hides what another would show.
 
+use super::history::Place;
 use crate::config::{Durability, Settings, Sources};
 use crate::testing::seed::Seed;
 
@@ -14,6 +15,8 @@ pub struct Plan {
     pub faults: Faults,
     pub producers: u32,
     pub readers: u32,
+    /// How many members each group has.
+    pub groups: Vec<u32>,
     overrides: Vec<String>,
 }
 
@@ -57,6 +60,7 @@ impl Plan {
         let crash_every_ms = [0, 5_000, 20_000, 60_000][dice.below(4) as usize];
         let overrides = overrides(&mut dice, durable);
         let (producers, readers) = (2 + dice.below(3) as u32, 1 + dice.below(3) as u32);
+        let groups = (0..dice.below(3)).map(|_| 1 + dice.below(4) as u32).collect();
         Plan {
             seed,
             seconds,
@@ -65,6 +69,7 @@ impl Plan {
             faults: Faults { crash_every_ms, ..faults },
             producers,
             readers,
+            groups,
             overrides,
         }
     }
@@ -75,6 +80,12 @@ impl Plan {
         let settings = Settings::load(&sources).unwrap_or_else(|refusals| panic!("{refusals:?}"));
         assert_eq!(settings.storage.durability == Durability::Flush, self.durable);
         settings
+    }
+
+    /// Every partition of every topic.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let topics = self.topics.iter().enumerate();
+        topics.flat_map(|(number, topic)| (0..topic.partitions).map(move |partition| (number as u32, partition)))
     }
 
     pub fn topic(&self, number: u32) -> &TopicPlan {
@@ -92,7 +103,6 @@ fn overrides(dice: &mut Seed, durable: bool) -> Vec<String> {
         pick("log.retention.check.interval.ms", &["1000", "10000"]),
         pick("log.cleaner.backoff.ms", &["500", "3000", "15000"]),
         pick("offsets.topic.num.partitions", &["1", "4"]),
-        pick("offsets.topic.segment.bytes", &["3000", "100000"]),
         pick("metadata.log.max.record.bytes.between.snapshots", &["3000", "20000", "1000000"]),
         pick("connections.max.idle.ms", &["10000", "600000"]),
         pick("group.initial.rebalance.delay.ms", &["0", "1000"]),

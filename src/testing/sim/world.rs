@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use super::groups::Groups;
 use super::history::History;
 use super::plan::Plan;
 use crate::testing::seed::Seed;
@@ -23,6 +24,7 @@ struct State {
     counts: BTreeMap<&'static str, u64>,
     violation: Option<String>,
     history: History,
+    groups: Groups,
     dice: Seed,
     /// Of the lives that have ended.
     elapsed_ms: u64,
@@ -42,6 +44,7 @@ impl World {
             counts: BTreeMap::new(),
             violation: None,
             history: History::default(),
+            groups: Groups::default(),
             dice: Seed::new(plan.seed ^ 0x5eed),
             elapsed_ms: 0,
             jumped_ms: 0,
@@ -92,6 +95,11 @@ impl World {
     /// Asks or tells the history; what it objects to is a violation.
     pub fn history<T>(&self, deal: impl FnOnce(&mut History) -> Result<T, String>) -> Option<T> {
         let answer = deal(&mut self.lock().history);
+        answer.map_err(|what| self.violated(what)).ok()
+    }
+
+    pub fn groups<T>(&self, deal: impl FnOnce(&mut Groups) -> Result<T, String>) -> Option<T> {
+        let answer = deal(&mut self.lock().groups);
         answer.map_err(|what| self.violated(what)).ok()
     }
 
