@@ -16,10 +16,10 @@ while [ $# -gt 0 ]; do
 done
 
 declare -A checks=(
-    [1]="sim" [2]="sim" [3]="sim storage::tests::crash_images" [4]="sim" [5]="storage::tests" [6]="sim storage::tests"
-    [7]="sim storage::tests::producers" [8]="storage::tests::producers sim" [9]="storage::producer_state storage::tests::producers"
-    [15]="state::group sim" [16]="state::group sim" [17]="state::group" [18]="sim" [19]="storage::compaction storage::tests"
-    [20]="storage::compaction storage::tests" [25]="net::schema" [26]="record::"
+    [1]="sim" [2]="sim" [3]="sim storage::tests::crash_images" [4]="sim" [5]="i10_" [6]="sim"
+    [7]="sim storage::tests::producers" [8]="storage::tests::producers sim" [9]="storage::tests::producers"
+    [15]="state::group" [16]="state::group" [17]="state::group" [18]="sim" [19]="storage::tests::compaction"
+    [20]="storage::tests::compaction" [25]="net::schema" [26]="record::"
 )
 [ ${#chosen[@]} -gt 0 ] || chosen=(1 2 3 4 5 6 7 8 9 15 16 17 18 19 20 25 26)
 

@@ -432,3 +432,18 @@ const SYNC_GROUP: i16 = 14;
 const SASL_HANDSHAKE: i16 = 17;
 const API_VERSIONS: i16 = 18;
 const SASL_AUTHENTICATE: i16 = 36;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S3, the two bodies that must never come as far as the decoder: five bytes that would have it take 3.7 GiB, twelve that
+    /// would end the process.
+    #[test]
+    fn s3_an_array_that_is_longer_than_its_bytes_is_refused() {
+        const METADATA: i16 = 3;
+        let limits = Limits::default();
+        assert!(check(METADATA, 0, &[0x03, 0x3c, 0x0c, 0x00, 0xb6], &limits).is_err());
+        assert!(check(PRODUCE, 9, &[0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f], &limits).is_err());
+    }
+}

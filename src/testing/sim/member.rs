@@ -107,7 +107,10 @@ impl Member {
         let now_ms = life.now_ms();
         life.world.groups(|groups| {
             groups.of(&self.group).seen(now_ms);
-            groups.of(&self.group).joined(generation, before)
+            // A coordinator whose log refused an append forgets what was not stable, as after a restart.
+            let faults = &life.world.plan.faults;
+            let forgets = faults.full_disk || faults.failed_flush;
+            groups.of(&self.group).joined(generation, if forgets { 0 } else { before })
         });
         let assignments = if leader == own { self.plan(life, &response, generation, &own) } else { Vec::new() };
         {
@@ -300,7 +303,9 @@ impl Member {
             (state.generation, state.assigned.first().copied())
         };
         let current = life.world.groups(|groups| Ok(groups.of(&self.group).generation)).unwrap_or(own);
-        let Some(place) = place.filter(|_| current > own) else { return Ok(()) };
+        let faults = life.world.plan.faults;
+        let is_certain = current > own && !faults.full_disk && !faults.failed_flush;
+        let Some(place) = place.filter(|_| is_certain) else { return Ok(()) };
         life.world.count("zombies", 1);
         let (code, _) = self.send_commit(life, caller, place, own).await?;
         if code == 0 {
