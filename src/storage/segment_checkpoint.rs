@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use crate::types::Offset;
 
@@ -42,6 +43,16 @@ fn parse_line(line: &[u8]) -> Option<(Offset, SegmentFacts)> {
     let [base, end, size, offset_entries, time_entries, txn_bytes] = numbers[..] else { return None };
     let offset = |number: u64| i64::try_from(number).ok().map(Offset);
     Some((offset(base)?, SegmentFacts { end: offset(end)?, size, offset_entries, time_entries, txn_bytes }))
+}
+
+/// Where the lines of some segments stand in the file's content.
+pub(super) fn places(content: &[u8], of: impl Fn(Offset) -> bool) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let lines = content.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        start += line.len();
+        (start - line.len()..start, line.strip_suffix(b"\n").unwrap_or(line))
+    });
+    lines.filter(|(_, line)| parse_line(line).is_some_and(|(base, _)| of(base))).map(|(place, _)| place).collect()
 }
 
 /// Lines to add, each between two ends of a line: a crash may leave anything in front of one, and anything behind it.
@@ -74,5 +85,16 @@ mod tests {
         torn.extend(format(&[(Offset(40), later)].into()).into_bytes());
         assert_eq!(parse(&torn), [(Offset(0), facts), (Offset(20), facts), (Offset(40), later)].into());
         assert!(parse(b"").is_empty());
+    }
+
+    #[test]
+    fn lines_are_found_where_they_stand() {
+        let facts = SegmentFacts { end: Offset(20), size: 1000, offset_entries: 7, time_entries: 3, txn_bytes: 34 };
+        let mut content = format(&[(Offset(0), facts), (Offset(20), facts), (Offset(40), facts)].into()).into_bytes();
+        content.extend(format(&[(Offset(20), SegmentFacts { size: 2000, ..facts })].into()).into_bytes());
+        let found = places(&content, |base| base == Offset(20));
+        assert_eq!(found.len(), 2, "both lines of the segment");
+        found.into_iter().for_each(|place| content[place].fill(b'\n'));
+        assert_eq!(parse(&content), [(Offset(0), facts), (Offset(40), facts)].into());
     }
 }

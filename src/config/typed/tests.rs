@@ -53,6 +53,7 @@ fn what_the_catalogue_calls_honoured_is_read() {
     reader.node_id();
     reader.cluster_id();
     reader.text("broker.rack");
+    reader.memory();
     reader.net("machine");
     reader.storage();
     reader.produce();

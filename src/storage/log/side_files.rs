@@ -47,12 +47,29 @@ impl Log {
         self.segments.iter().filter(|segment| goes(segment.base_offset)).for_each(|segment| segment.set_facts(None));
         let before = self.listed.len();
         self.listed.retain(|base, _| !goes(*base));
-        if self.listed.len() < before {
-            let content = segment_checkpoint::format(&self.listed);
-            checkpoint::replace(&*self.disk, &self.dir.join(SEGMENT_CHECKPOINT), content.as_bytes())?;
-            self.listed_bytes = content.len() as u64;
+        if self.listed.len() == before {
+            return Ok(());
+        }
+        let content = segment_checkpoint::format(&self.listed);
+        match checkpoint::replace(&*self.disk, &self.dir.join(SEGMENT_CHECKPOINT), content.as_bytes()) {
+            Ok(()) => self.listed_bytes = content.len() as u64,
+            Err(error) if error.is_full() => self.blot_out(goes)?,
+            Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// The same where there is no room for a second file, and retention is to make some (I18). Only bytes of lines that go are
+    /// written, and a line that is half gone is passed over: a crash in the middle harms nothing.
+    fn blot_out(&self, goes: impl Fn(Offset) -> bool) -> Result<(), Error> {
+        let path = self.dir.join(SEGMENT_CHECKPOINT);
+        let content = checkpoint::read(&*self.disk, &path)?.unwrap_or_default();
+        let file = self.disk.open(&path, false).context("open", &path)?;
+        for place in segment_checkpoint::places(&content, goes) {
+            let blank = vec![b'\n'; place.len()];
+            file.write_all_at(&[IoSlice::new(&blank)], place.start as u64).context("write", &path)?;
+        }
+        file.sync().context("flush", &path)
     }
 
     /// Takes out what recovery has cut.
