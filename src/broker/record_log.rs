@@ -52,6 +52,11 @@ impl<C: Codec> RecordLog<C::Record> for PartitionLog<C> {
         let mut batch = builder.build();
         match self.partition.append(&mut batch, self.origin) {
             Ok(appended) => Ok(appended.last_offset.next()),
+            // Whatever closed the log has been said, or it was the stop of the broker.
+            Err(AppendError::Refused(code @ ErrorCode::KafkaStorageError, reason)) => {
+                tracing::debug!(partition = %self.partition.name, error = %code, %reason, "append refused");
+                Err(code)
+            }
             Err(AppendError::Refused(code, reason)) => {
                 tracing::error!(partition = %self.partition.name, error = %code, %reason, "append refused");
                 Err(code)
