@@ -25,6 +25,17 @@ async fn groups_work_again_after_their_topic_was_deleted() {
     broker.stop().await;
 }
 
+/// A broker setting smaller than a topic may have is no reason for groups that never form.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_form_with_tiny_segments_of_their_topic() {
+    let broker = TestBroker::with(&["offsets.topic.segment.bytes=1024"]).await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    assert_eq!(commit(&mut client, "g", "t", 5).await, 0);
+    assert_eq!(committed(&mut client, "g", "t").await, 5);
+    broker.stop().await;
+}
+
 /// Lesson 27: the topic of the groups is made once, however many need it first at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn lesson_27_the_first_groups_share_one_topic() {

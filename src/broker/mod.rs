@@ -69,6 +69,9 @@ const COLD_AHEAD_BYTES: usize = 1 << 20;
 /// The metadata log's topic id in every cluster (`Uuid.METADATA_TOPIC_ID`).
 const METADATA_TOPIC_ID: TopicId = TopicId(Uuid::from_u128(1));
 
+/// The least that Kafka 4.3 takes as a topic's `segment.bytes`.
+const MIN_SEGMENT_BYTES: u64 = 1 << 20;
+
 pub struct Broker {
     pub node_id: BrokerId,
     pub settings: Arc<Settings>,
@@ -489,7 +492,8 @@ fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings 
 
 fn set_topic(topic: &mut InternalTopic, partitions: i32, segment_bytes: u64) {
     topic.partitions = partitions;
-    topic.configs.insert("segment.bytes".into(), segment_bytes.to_string());
+    // The broker settings may be smaller than a topic's own; with that the topic could never be made, and no group form.
+    topic.configs.insert("segment.bytes".into(), segment_bytes.max(MIN_SEGMENT_BYTES).to_string());
 }
 
 fn group_config(settings: &Settings) -> GroupConfig {
