@@ -259,11 +259,6 @@ impl<'a> Reader<'a> {
         self.required(value)
     }
 
-    /// The byte before a struct that may be null: negative is null.
-    pub fn is_present(&mut self) -> Result<bool, DecodeError> {
-        self.i8().map(|byte| byte >= 0)
-    }
-
     /// The tagged fields at the end of a struct. `field` gets each one alone and says whether it knew the tag; what it
     /// knew it must have read to the end, what it did not know is skipped.
     pub fn tagged_fields(

@@ -52,6 +52,20 @@ async fn kafkas_own_answers_come_back_to_the_byte() {
     }
 }
 
+/// Clients take the features of the answer with the highest epoch; Kafka's is the offset of the metadata log.
+#[tokio::test]
+async fn the_epoch_of_the_finalized_features_grows_with_the_metadata_log() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    let question = m::ApiVersionsRequest::default()
+        .with_client_software_name(text("test"))
+        .with_client_software_version(text("1"));
+    let at_first = client.ask(3, question.clone()).await.finalized_features_epoch;
+    client.create_topic("t", 1, &[]).await;
+    let later = client.ask(3, question).await.finalized_features_epoch;
+    assert!(0 < at_first && at_first < later, "{at_first}, {later}");
+}
+
 async fn described(client: &mut Client, name: &str, setting: &str) -> (Option<String>, i8) {
     let resource = m::describe_configs_request::DescribeConfigsResource::default()
         .with_resource_type(2)

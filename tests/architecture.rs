@@ -68,8 +68,17 @@ struct Line {
     text: String,
 }
 
-/// Source lines without comments and without test modules.
+/// Source lines without comments and without anything that only tests have.
 fn code() -> Vec<Line> {
+    read(|line, next| line.starts_with("#[cfg(test)]") && !next.contains(';'))
+}
+
+/// The same, cut only where the module of tests begins.
+fn uncut_code() -> Vec<Line> {
+    read(|line, next| line.starts_with("#[cfg(test)]") && next.trim_start().starts_with("mod ") && !next.contains(';'))
+}
+
+fn read(ends: impl Fn(&str, &str) -> bool) -> Vec<Line> {
     let mut lines = Vec::new();
     for file in sources(Path::new("src")) {
         let text = fs::read_to_string(&file).expect("a source file can be read");
@@ -79,8 +88,7 @@ fn code() -> Vec<Line> {
             continue;
         }
         for (index, line) in text.lines().enumerate() {
-            if line.trim_start().starts_with("#[cfg(test)]") && !text.lines().nth(index + 1).unwrap_or("").contains(';')
-            {
+            if ends(line.trim_start(), text.lines().nth(index + 1).unwrap_or("")) {
                 break;
             }
             let code = line.split("//").next().unwrap_or("");
@@ -268,6 +276,44 @@ fn unsafe_stands_only_where_it_is_named() {
         .map(at)
         .collect();
     report("unsafe code stands only in named modules", broken);
+}
+
+/// What may stand without a caller in the broker itself, and why.
+const UNCALLED: &[(&str, &str)] = &[
+    ("advance_ms", "the clock of tests"),
+    ("assert_sound", "the invariants of a group, for its model test"),
+    ("check_versions", "tests of each API file"),
+    ("encodes", "tests of each API file"),
+    ("housekeep", "a step of the simulation"),
+    ("parked_count", "the model test of groups"),
+    ("truncate_to", "followers, which come with replication; crash images try it now"),
+];
+
+/// Lesson 49: a promise that is written, tested and never called keeps nothing ("retention has no caller").
+#[test]
+fn lesson_49_every_public_function_has_a_caller() {
+    let lines = uncut_code();
+    let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in &lines {
+        for word in line.text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()) {
+            *words.entry(word).or_default() += 1;
+        }
+    }
+    let uncalled = |line: &&Line| {
+        let name = declared(&line.text).filter(|name| words.get(name) == Some(&1));
+        name.is_some_and(|name| UNCALLED.iter().all(|(known, _)| *known != name))
+    };
+    report("every public function has a caller outside tests", lines.iter().filter(uncalled).map(at).collect());
+}
+
+/// The name of the public function that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.trim_start().strip_prefix("pub")?;
+    let (before, name) = line.split_once("fn ")?;
+    let is_plain = before
+        .split_whitespace()
+        .all(|word| word.starts_with('(') || word == "const" || word == "async" || word.ends_with(')'));
+    is_plain.then(|| name.split(['(', '<']).next().expect("a first piece"))
 }
 
 /// S12: a sum of numbers from outside that overflows must not wrap in what is shipped either.

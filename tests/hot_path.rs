@@ -116,9 +116,10 @@ fn fetch_of(partitions: i32, max_bytes: i32) -> BytesMut {
     frame(12, 1, &request)
 }
 
-/// One test, so that nothing else in this process allocates meanwhile.
+/// One test, so that nothing else in this process allocates meanwhile. Lesson 48: nothing is computed for a request from all
+/// that there is, so it costs the same beside two thousand other partitions.
 #[test]
-fn a_request_allocates_by_its_partitions_never_by_its_records() {
+fn lesson_48_a_request_allocates_by_its_partitions_never_by_its_records_or_by_what_else_there_is() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let broker = runtime.block_on(TestBroker::with(&["milena.durability=page-cache"]));
     runtime.block_on(async { broker.connect().await.create_topic("t", 16, &[]).await });
@@ -142,6 +143,12 @@ fn a_request_allocates_by_its_partitions_never_by_its_records() {
     assert!(large.0 <= 24, "Fetch of 1 MiB: {} allocations", large.0);
     // Twice 4 KiB to look at headers where the answer begins and ends.
     assert!(large.1 < 16 << 10, "a Fetch answer of 1 MiB allocates {} bytes", large.1);
+
+    runtime.block_on(async { broker.connect().await.create_topic("others", 2_000, &[]).await });
+    let crowded = allocations(&mut raw, &produce_to(1, &batch(1, 100)));
+    assert!(crowded.0 <= one.0 + 1, "Produce beside 2,000 partitions: {} allocations, alone {}", crowded.0, one.0);
+    let crowded = allocations(&mut raw, &fetch_of(1, 1_000));
+    assert!(crowded.0 <= small.0 + 1, "Fetch beside 2,000 partitions: {} allocations, alone {}", crowded.0, small.0);
     drop(raw);
     runtime.block_on(broker.stop());
 }

@@ -33,7 +33,7 @@ pub async fn handle(ctx: &mut Context<'_>, request: ApiVersionsRequest) -> Reply
                 SupportedFeatureKey::default().with_name(text(name)).with_min_version(*min).with_max_version(*max)
             })
             .collect();
-        response.finalized_features_epoch = image.applied().map_or(Offset::ZERO, |(offset, _)| offset).0;
+        response.finalized_features_epoch = image.applied().unwrap_or(Offset::ZERO).0;
         response.finalized_features = image
             .features()
             .iter()

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::state::metadata::{Image, Metadata, MetadataAnswer, MetadataInput, MetadataRecord, MetadataSettings};
-use crate::types::ErrorCode;
+use crate::types::{ErrorCode, Offset};
 
 use super::driver::{Driver, Published, RecordLog};
 use super::record_log::Codec;
@@ -19,6 +19,10 @@ impl Published for Metadata {
 
     fn view(&self) -> Image {
         self.image().clone()
+    }
+
+    fn applied_to(&mut self, end: Offset) {
+        Metadata::applied_to(self, end);
     }
 }
 

@@ -41,6 +41,9 @@ pub type OnCommit<S> = Box<dyn Fn(&S) + Send + Sync>;
 pub trait Published: Machine {
     type View: Clone + Send;
     fn view(&self) -> Self::View;
+
+    /// All of the log before `end` has been applied.
+    fn applied_to(&mut self, _end: Offset) {}
 }
 
 pub struct Driver<M: Published> {
@@ -177,6 +180,9 @@ impl<M: Published + 'static> Driver<M> {
         for record in &effects.append {
             machine.apply(record);
         }
+        if let Some(end) = end {
+            machine.applied_to(end);
+        }
         self.arm(machine.next_deadline());
         if end.is_some() || !effects.answer.is_empty() {
             let view = end.map(|_| machine.view());
@@ -210,6 +216,7 @@ impl<M: Published + 'static> Driver<M> {
         }
         let mut machine = (self.birth)();
         self.log.replay(&mut |record| machine.apply(&record))?;
+        machine.applied_to(self.log.end());
         let now = self.clock.now();
         let effects = machine.tick(now);
         state.machine = Some(machine);

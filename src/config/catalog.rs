@@ -4,8 +4,6 @@
 //! defaults and validators come from its released artifacts; so do the sentences of [`Setting::check`], which
 //! clients print and tests of theirs compare. Where our default differs from Kafka's, the row keeps both.
 
-use std::collections::BTreeMap;
-
 use super::generated;
 
 /// One setting of a broker, a topic or a group.
@@ -133,29 +131,6 @@ pub fn former_settings() -> impl Iterator<Item = &'static Setting> {
 
 fn find(sorted: &'static [Setting], name: &str) -> Option<&'static Setting> {
     sorted.binary_search_by(|setting| setting.name.cmp(name)).ok().map(|at| &sorted[at])
-}
-
-/// Whether these broker settings may change at run time: of one broker, or of all (`cluster_wide`). `None` takes a value
-/// away. The error is the sentence to answer with INVALID_REQUEST. Names nobody knows are Kafka's custom settings.
-pub fn check_update(changes: &BTreeMap<String, Option<String>>, cluster_wide: bool) -> Result<(), String> {
-    let names = |may_not: fn(&Setting) -> bool| {
-        let settings = changes.keys().filter_map(|name| broker(name)).filter(|setting| may_not(setting));
-        settings.map(|setting| setting.name).collect::<Vec<_>>().join(", ")
-    };
-    let fixed = names(|setting| setting.update == Update::ReadOnly);
-    if !fixed.is_empty() {
-        return Err(format!("Cannot update these configs dynamically: [{fixed}]"));
-    }
-    let of_one_broker = names(|setting| setting.update == Update::PerBroker);
-    if cluster_wide && !of_one_broker.is_empty() {
-        return Err(format!(
-            "Cannot update these configs at default cluster level, broker id must be specified: [{of_one_broker}]"
-        ));
-    }
-    changes.iter().try_for_each(|(name, value)| match (broker(name), value) {
-        (Some(setting), Some(value)) => setting.check(value).map(drop),
-        _ => Ok(()),
-    })
 }
 
 impl Setting {
@@ -400,7 +375,7 @@ mod tests {
 
     #[test]
     fn no_name_has_two_meanings() {
-        let mut seen = BTreeMap::new();
+        let mut seen = std::collections::BTreeMap::new();
         for setting in broker_settings().chain(former_settings()) {
             assert!(seen.insert(setting.name, setting).is_none(), "{}", setting.name);
         }
@@ -428,25 +403,6 @@ mod tests {
                 "transaction.state.log.min.isr",
                 "transaction.state.log.replication.factor",
             ]
-        );
-    }
-
-    /// Each sentence is Kafka 4.3.1's own answer.
-    #[test]
-    fn a_running_broker_changes_only_what_kafka_lets_change() {
-        let update = |name: &str, value: &str, cluster_wide| {
-            check_update(&[(name.to_string(), Some(value.to_string()))].into(), cluster_wide)
-        };
-        assert_eq!(update("log.segment.bytes", "2097152", true), Ok(()));
-        assert_eq!(update("foo", "1", false), Ok(()));
-        assert_eq!(
-            update("log.segment.bytes", "1", false).unwrap_err(),
-            "Invalid value 1 for configuration log.segment.bytes: Value must be at least 1048576"
-        );
-        assert_eq!(update("log.dirs", "/x", false).unwrap_err(), "Cannot update these configs dynamically: [log.dirs]");
-        assert_eq!(
-            update("listeners", "A://:1", true).unwrap_err(),
-            "Cannot update these configs at default cluster level, broker id must be specified: [listeners]"
         );
     }
 

@@ -48,7 +48,7 @@ pub struct Image {
     /// Records of kinds this version does not know, in their order: kept so that a snapshot loses nothing.
     pub(super) unknown: Arc<Vec<Bytes>>,
     pub(super) cluster_id: Arc<str>,
-    pub(super) applied: Option<(Offset, LeaderEpoch)>,
+    pub(super) applied: Option<Offset>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -171,8 +171,8 @@ impl Image {
         &self.cluster_id
     }
 
-    /// Where in the metadata log this image stands: offset and epoch of the last record in it.
-    pub fn applied(&self) -> Option<(Offset, LeaderEpoch)> {
+    /// Where in the metadata log this image stands: the offset of the last record in it.
+    pub fn applied(&self) -> Option<Offset> {
         self.applied
     }
 
@@ -214,10 +214,6 @@ impl Image {
         self.configs.since(&earlier.configs, Arc::ptr_eq).into_iter().map(|(resource, _, _)| resource).collect()
     }
 
-    pub fn topic_count(&self) -> usize {
-        self.topics.len()
-    }
-
     /// A topic whose name differs from this one only in '.' and '_', which metric names cannot tell apart.
     pub(super) fn colliding(&self, name: &str) -> Option<&TopicName> {
         self.unified.get(unify(name)?.as_str())
@@ -235,11 +231,6 @@ impl Image {
     /// The overrides of a topic; empty where it has none.
     pub fn topic_configs(&self, topic: &TopicName) -> Arc<Configs> {
         self.configs(&ConfigResource::Topic(topic.clone()))
-    }
-
-    /// Every resource that has overrides, by kind and name.
-    pub fn all_configs(&self) -> impl Iterator<Item = (&ConfigResource, &Arc<Configs>)> {
-        self.configs.iter()
     }
 
     pub fn brokers(&self) -> impl Iterator<Item = &Broker> {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{Effects, Machine, Ticket};
 use crate::config::{ConsumerGroupSettings, LogConfig};
-use crate::types::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, Now, Offset, ProducerId, TopicId, TopicName};
+use crate::types::{BrokerId, ErrorCode, Monotonic, Now, Offset, ProducerId, TopicId, TopicName};
 
 mod configs;
 pub mod generated;
@@ -276,9 +276,9 @@ impl Metadata {
         &self.image
     }
 
-    /// The driver's word on how far the log has been applied.
-    pub fn applied_to(&mut self, offset: Offset, epoch: LeaderEpoch) {
-        self.image.applied = Some((offset, epoch));
+    /// The driver's word on how far the log has been applied: everything before `end`.
+    pub fn applied_to(&mut self, end: Offset) {
+        self.image.applied = (end > Offset::ZERO).then_some(Offset(end.0 - 1));
     }
 
     /// Records that, applied to a fresh machine, give an equal image: the content of a checkpoint file.
@@ -296,7 +296,7 @@ impl Metadata {
                     .map(|(name, level)| MetadataRecord::FeatureLevel { name: name.to_string(), level: *level }),
             );
         }
-        let next_offset = self.image.applied.map_or(0, |(offset, _)| offset.0 + 1);
+        let next_offset = self.image.applied.map_or(0, |offset| offset.0 + 1);
         broker.epoch = next_offset;
         if let Some(known) = self.image.broker(broker.id) {
             broker.epoch = known.epoch;
