@@ -44,18 +44,21 @@ impl Stream for TcpStream {
     }
 
     fn try_read(&self, into: &mut BytesMut) -> io::Result<usize> {
-        let room = into.capacity() - into.len();
-        self.try_read_at_most(into, room)
+        self.try_read_at_most(into, usize::MAX)
     }
 
     fn try_read_at_most(&self, into: &mut BytesMut, bytes: usize) -> io::Result<usize> {
+        // An empty buffer would read nothing, which is the end of the stream.
+        into.reserve(1);
+        let room = bytes.min(into.capacity() - into.len());
         let mut read = Err(io::ErrorKind::WouldBlock.into());
         // A read that leaves room has taken everything there was. Said here, it spares a request that is alone on its way
-        // the second call that would find nothing.
+        // the second call that would find nothing. Room is what this one call can fill: said of less than that, what is left
+        // in the socket would never be announced again.
         let _ = self.try_io(Interest::READABLE, || {
-            read = self.try_read_buf(&mut (&mut *into).limit(bytes));
+            read = self.try_read_buf(&mut (&mut *into).limit(room));
             match &read {
-                Ok(taken) if (1..bytes).contains(taken) => Err(io::ErrorKind::WouldBlock.into()),
+                Ok(taken) if (1..room).contains(taken) => Err(io::ErrorKind::WouldBlock.into()),
                 _ => Ok(()),
             }
         });
