@@ -175,7 +175,11 @@ impl Opening<'_> {
         };
         let point = self.hint.recovery_point;
         if opened.end < point && !bug(5) {
-            let reason = format!("the log ends at offset {}, but was flushed to offset {point} once", opened.end);
+            // The checkpoint's file has no checksum, being Kafka's: it is the other one that may be wrong.
+            let reason = format!(
+                "the log ends at offset {}, but recovery-point-offset-checkpoint says that it was flushed to offset {point}",
+                opened.end
+            );
             return Err(Error::corrupt(self.dir, opened.end, reason));
         }
         Ok(Opened { report: RecoveryReport { log_end_offset: opened.end, ..opened.report }, ..opened })
