@@ -37,6 +37,9 @@ pub enum Kind {
     Extend(Vec<u8>),
 }
 
+/// The image of a broker that was killed.
+const KILLED: usize = 1;
+
 pub struct Damage {
     /// Which of the directories of the ground.
     pub image: usize,
@@ -87,6 +90,14 @@ pub fn choose(ground: &Ground, seed: u64, index: u64) -> Damage {
 }
 
 impl Damage {
+    /// Is it done to the active segment of a log whose broker was killed?
+    pub fn is_like_a_crash(&self, ground: &Ground) -> bool {
+        let is_log = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "log");
+        let paths = ground.images[self.image].disk.paths();
+        let active = paths.iter().filter(is_log).filter(|path| path.parent() == self.file.parent()).max();
+        self.image == KILLED && active == Some(&self.file)
+    }
+
     /// Does it to a copy of the directory.
     pub fn carry_out(&self, ground: &Ground) -> MemoryDisk {
         let disk = ground.images[self.image].disk.copy();

@@ -18,6 +18,8 @@ pub enum Verdict {
     LeftToClients,
     /// The broker does not start, and says because of which file.
     Refused,
+    /// After a kill, the end of a log is gone that no checkpoint knew of yet: nothing tells it from a crash that came earlier.
+    LikeACrash,
 }
 
 /// Starting and answering take longer on no machine.
@@ -47,6 +49,7 @@ pub async fn judge(ground: &Ground, damage: &Damage) -> Result<Verdict, String> 
         Difference::None => Ok(Verdict::Harmless),
         Difference::Lacks(_) | Difference::Checksum if names(damage, &said) => Ok(Verdict::Reported),
         Difference::Checksum => Ok(Verdict::LeftToClients),
+        Difference::Lacks(_) if damage.is_like_a_crash(ground) => Ok(Verdict::LikeACrash),
         Difference::Lacks(difference) => Err(format!("{difference}, and nothing is said of it; only: {said:?}")),
     }
 }

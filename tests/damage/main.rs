@@ -61,12 +61,13 @@ fn i10_i14_damaged_files_are_reported_and_nothing_wrong_is_served() {
     }
     let count_of = |verdict| tally.get(&verdict).copied().unwrap_or(0);
     println!(
-        r#"{{"tier":"damage","unit":"damaged files","count":{done},"seed":{seed},"result":"{}","figures":{{"harmless":{},"reported":{},"left_to_clients":{},"start_refused":{},"faults":{},"panics":{},"seconds":{}}}}}"#,
+        r#"{{"tier":"damage","unit":"damaged files","count":{done},"seed":{seed},"result":"{}","figures":{{"harmless":{},"reported":{},"left_to_clients":{},"start_refused":{},"like_a_crash":{},"faults":{},"panics":{},"seconds":{}}}}}"#,
         if faults.is_empty() { "ok" } else { "failed" },
         count_of(Verdict::Harmless),
         count_of(Verdict::Reported),
         count_of(Verdict::LeftToClients),
         count_of(Verdict::Refused),
+        count_of(Verdict::LikeACrash),
         faults.len(),
         report::panics(),
         began.elapsed().as_secs()
