@@ -79,6 +79,10 @@ pub(super) struct Segment {
     /// The offsets in its headers, which no checksum covers, have been looked at from its first batch to its last: when it was
     /// written or recovered, or by a reader.
     walked: Cell<bool>,
+    /// The checksum of its first batch; `None` until it is known.
+    first_crc: Cell<Option<u32>>,
+    /// The file was not written by this process and not looked at yet, but its first batch is known.
+    stranger: Cell<bool>,
 }
 
 impl Segment {
@@ -114,6 +118,8 @@ impl Segment {
             torn: false,
             pinned: false,
             walked: Cell::new(size == 0),
+            first_crc: Cell::new(None),
+            stranger: Cell::new(false),
         }
     }
 
@@ -134,6 +140,13 @@ impl Segment {
         self.facts.set(facts);
     }
 
+    /// The first batch must be the one it was when the files were finished: it was flushed once. A file of the same name, from
+    /// another topic or an older copy, is not served as this one (I10).
+    pub fn expect_first_batch(&self, crc: Option<u32>) {
+        self.first_crc.set(crc);
+        self.stranger.set(crc.is_some() && self.size > 0);
+    }
+
     /// Every batch in it has been seen, and their offsets grow.
     pub fn set_walked(&self) {
         self.walked.set(true);
@@ -149,7 +162,21 @@ impl Segment {
             return Ok(file.clone());
         }
         let file = disk.open(&self.path, false).context("open", &self.path)?;
+        if self.stranger.get() {
+            self.check_first_batch(&*file)?;
+        }
         Ok(slot.insert(file).clone())
+    }
+
+    fn check_first_batch(&self, file: &dyn DiskFile) -> Result<(), Error> {
+        let first = header_at(file, 0, self.size).context("read", &self.path)?.map(|header| header.crc);
+        // A batch that does not bear out its own checksum is damage in one place, told where it is read.
+        if first != self.first_crc.get() && matches!(Walk::batches(file, 0, self.size).next_batch(), Ok(Some(_))) {
+            let reason = "its first batch is not the one that was written to it: this is the file of another log";
+            return Err(Error::corrupt(&self.path, self.base_offset, reason));
+        }
+        self.stranger.set(false);
+        Ok(())
     }
 
     /// Opens everything there is of it and keeps it open, so that it answers when its names are gone.
@@ -240,6 +267,7 @@ impl Segment {
         }
         if position == 0 {
             self.first_timestamp.set(Some(header.max_timestamp));
+            self.first_crc.set(Some(header.crc));
         }
         if self.bytes_since_entry > self.index_interval {
             self.push_entries(disk, header.last_offset(), position);
@@ -315,6 +343,7 @@ impl Segment {
             offset_entries: self.offset_index.borrow().as_ref().map_or(0, |index| index.stored_len() as u64),
             time_entries: self.time_index.borrow().as_ref().map_or(0, |index| index.stored_len() as u64),
             txn_bytes: self.txn_index.stored_bytes(),
+            first_crc: self.first_crc.get(),
         }
     }
 
@@ -632,6 +661,7 @@ impl Segment {
         self.offset_index.replace(fresh.offset_index.take());
         self.time_index.replace(fresh.time_index.take());
         self.max_timestamp.set(fresh.max_timestamp.get());
+        self.first_crc.set(fresh.first_crc.get());
         self.facts.set(Some(SegmentFacts { txn_bytes: self.txn_index.stored_bytes(), ..fresh.facts_of_files(end) }));
         Ok(())
     }
@@ -657,6 +687,7 @@ impl Segment {
             self.forget_indexes();
             self.max_timestamp.set(Some((Timestamp::NONE, Offset::NONE)));
             self.first_timestamp.set(None);
+            self.first_crc.set(None);
             self.facts.set(None);
             return Ok(());
         }
