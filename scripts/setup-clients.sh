@@ -9,7 +9,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${MILENA_TOOLS:-$root/.tools}
-all=(example dump-log kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2)
+all=(compose example dump-log kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2)
 [ $# -gt 0 ] || set -- "${all[@]}"
 mkdir -p "$tools/clients"
 exec 9>"$tools/.setup.lock"
@@ -59,6 +59,7 @@ maven_jars() {
   stamp "$dir" "$want"
 }
 
+setup_compose() { python_suite compose; }
 setup_example() { python_suite example; }
 setup_dump-log() { setup_kafka-python && setup_kafka-java; }
 setup_kafka-python() { python_suite kafka-python; }
