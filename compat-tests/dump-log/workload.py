@@ -112,7 +112,8 @@ class Workload:
             seen = []
 
             def poll():
-                seen.extend(record for batch in consumer.poll(timeout_ms=200).values() for record in batch)
+                # Long enough for all of the join: kafka-python 3.0.12 forgets an assignment that comes after a poll's time.
+                seen.extend(record for batch in consumer.poll(timeout_ms=2000).values() for record in batch)
                 return len(seen) >= 12
 
             until(f"group {group} has read everything", poll, 30)
