@@ -74,7 +74,8 @@ fn frames(count: Count<'_>) {
 fn walk(bytes: &Bytes, key: i16) {
     // The bytes are lent to the reader, as they lie in its buffer after a read.
     let mut reader = FrameReader::new(1 << 20);
-    reader.room().extend_from_slice(bytes);
+    let needed = reader.needed();
+    reader.room(needed).extend_from_slice(bytes);
     let frame = reader.next_frame().expect("a good length").expect("a whole frame");
     let header = schema::read_header(&frame).expect("a header");
     assert_eq!(header.api_key, key);

@@ -17,7 +17,9 @@ pub fn frame(data: &[u8]) {
     let Some((step, stream)) = data.split_first() else { return };
     let mut reader = FrameReader::new(1 << 20);
     for piece in stream.chunks(usize::from(*step) + 1) {
-        reader.room().extend_from_slice(piece);
+        let hoped = reader.hoped();
+        reader.room(hoped).extend_from_slice(piece);
+        reader.came(piece.len(), hoped.saturating_sub(reader.received()).max(1));
         loop {
             match reader.next_frame() {
                 Ok(Some(frame)) => admit(&frame),

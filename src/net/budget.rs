@@ -230,6 +230,24 @@ impl Account {
         covered
     }
 
+    /// What is needed is covered: may the buffer have `hoped` bytes, which are more? Only where there is plenty and nobody
+    /// waits.
+    pub fn cover_ahead(&mut self, hoped: usize) -> bool {
+        if self.is_pressed() || self.has_the_turn() {
+            return false;
+        }
+        let held = self.large.as_ref().map_or(0, |large| large.bytes);
+        if hoped <= held.max(FIRST_READ_BYTES) {
+            return true;
+        }
+        let line = &self.memory.large_requests;
+        let plenty = line.held().saturating_add(hoped) <= line.pool.total() / 2;
+        let taken = if plenty { line.try_take(hoped - held) } else { None };
+        let covered = taken.is_some();
+        taken.into_iter().for_each(|more| self.add(more));
+        covered
+    }
+
     /// Stands in line for what `cover` did not get.
     pub fn stand_in_line(&self, needed: usize) -> BoxFuture<'static, Held> {
         if self.first.is_none() {
@@ -304,6 +322,32 @@ mod tests {
         let mut other = Account::new(memory.clone());
         assert!(other.cover(100_000, 400_000));
         assert_eq!(memory.large_requests.held(), 500_000);
+    }
+
+    /// I113: what is read ahead is never waited for, and goes no further while others wait.
+    #[tokio::test]
+    async fn i113_nobody_reads_ahead_of_those_who_wait() {
+        let memory = memory(300_000);
+        let mut account = Account::new(memory.clone());
+        assert!(account.cover(100, 0) && account.cover_ahead(FIRST_READ_BYTES));
+        assert_eq!(memory.large_requests.held(), 0);
+        assert!(account.cover_ahead(100_000) && account.cover_ahead(100_000) && account.cover_ahead(50_000));
+        assert_eq!(memory.large_requests.held(), 100_000);
+        let mut other = Account::new(memory.clone());
+        assert!(other.cover(100, 0) && !other.cover_ahead(100_000), "there is not plenty any more");
+        assert!(other.cover(190_000, 250_000));
+        let mut third = Account::new(memory.clone());
+        assert!(!third.cover(50_000, 50_000));
+        let mut waits = third.stand_in_line(50_000);
+        let turn = (&mut waits).await;
+        let mut next = Box::pin(memory.large_requests.clone().take(50_000, true));
+        tokio::select! {
+            biased;
+            _ = &mut next => panic!("there is one turn"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(!account.cover_ahead(100_000), "others wait for what it holds");
+        drop(turn);
     }
 
     /// I113: two that hold all of it and need more do not wait for each other for ever.

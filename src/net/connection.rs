@@ -18,6 +18,7 @@ use super::frame::FrameReader;
 use super::outgoing::Outgoing;
 use super::stream::Stream;
 use super::{Answer, BoxFuture, Reaction, Service};
+use crate::memory::shares::FIRST_READ_BYTES;
 
 /// What one connection may use.
 #[derive(Clone, Debug)]
@@ -155,19 +156,15 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
 
     /// The socket has something to read.
     async fn read(&mut self) -> Result<(), End> {
-        let needed = self.frames.needed();
-        if !self.account.cover(needed, self.frames.whole()) {
+        let Some((size, end)) = self.room_to_read() else {
+            let needed = self.frames.needed();
             self.hunger = Some(Hunger::Read(self.account.stand_in_line(needed)));
             return Ok(());
-        }
-        let read = match self.account.has_the_turn() {
-            true => {
-                let missing = self.frames.whole().saturating_sub(self.frames.received());
-                self.stream.try_read_at_most(self.frames.room(), missing.max(1))
-            }
-            false => self.stream.try_read(self.frames.room()),
         };
-        match read {
+        let missing = end.saturating_sub(self.frames.received()).max(1);
+        let buffer = self.frames.room(size);
+        let room = missing.min(buffer.capacity() - buffer.len());
+        match self.stream.try_read_at_most(buffer, missing) {
             Ok(0) if self.waiting.iter().any(|w| matches!(w, Waiting::Later(_))) => Err(End::PeerClosed),
             Ok(0) if self.waiting.is_empty() => Err(End::PeerClosed),
             // The peer has finished sending but may still read: what is under way is answered first.
@@ -175,10 +172,29 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
                 self.read_open = false;
                 Ok(())
             }
-            Ok(_) => self.begin_and_flush().await,
+            Ok(read) => {
+                self.frames.came(read, room);
+                self.begin_and_flush().await
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(End::Socket(error)),
         }
+    }
+
+    /// How large the buffer may be for the next read, and up to where it may be filled; `None` where memory has to be waited
+    /// for. While others wait no more is read than the request that has begun, so that what it needs can be given back.
+    fn room_to_read(&mut self) -> Option<(usize, usize)> {
+        let (needed, hoped, whole) = (self.frames.needed(), self.frames.hoped(), self.frames.whole());
+        if !self.account.cover(needed, whole) {
+            return None;
+        }
+        if self.account.cover_ahead(hoped) {
+            // A buffer of the first size is used up bit by bit; a larger one ends where the run of requests does.
+            let is_run = hoped > needed.max(FIRST_READ_BYTES);
+            return Some((hoped, if is_run { hoped } else { usize::MAX }));
+        }
+        let ends = self.account.has_the_turn() || (self.account.is_pressed() && whole > 0);
+        Some((needed, if ends { whole } else { usize::MAX }))
     }
 
     /// Begins every whole frame in the buffer, and writes what is answered at once.

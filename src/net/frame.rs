@@ -1,5 +1,9 @@
 //! Frames: a four-byte length, then that many bytes. The buffer grows with the bytes that have come, never with the length
 //! that was declared (S1, S2).
+//!
+//! Where there is plenty of memory the room for a read follows the peer: as much as its frames have been, so that each takes
+//! one read, and a run of them when they come close behind each other. A run ends a little behind a frame: a read that does
+//! not fill its room has found everything there was, and of the frame behind there are few bytes to be moved to the front.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -10,11 +14,22 @@ const LEAST_READ_BYTES: usize = 2 * 1024;
 /// What a declared length may reserve at once. Frames beyond it double the buffer as their bytes arrive.
 const TRUSTED_BYTES: usize = 128 * 1024;
 
+/// What a run of frames may have.
+const RUN_BYTES: usize = 128 * 1024;
+/// What a single frame may have ahead of its bytes, if such frames have come before.
+const FAMILIAR_BYTES: usize = 512 * 1024;
+/// How far a read goes beyond what it hopes for.
+const SLACK_BYTES: usize = 64;
+
 /// Cuts frames out of a stream of bytes.
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
     max_bytes: usize,
+    /// How large frames have been lately, with their lengths.
+    usual_bytes: usize,
+    /// How many of these are read at once.
+    run: usize,
 }
 
 /// A length that no frame may have; the connection ends.
@@ -38,7 +53,7 @@ impl std::fmt::Display for BadLength {
 impl FrameReader {
     /// `max_bytes`: the largest frame accepted (`socket.request.max.bytes`).
     pub fn new(max_bytes: usize) -> Self {
-        FrameReader { buffer: BytesMut::new(), max_bytes }
+        FrameReader { buffer: BytesMut::new(), max_bytes, usual_bytes: 0, run: 1 }
     }
 
     /// The next whole frame, without its length; `None` while bytes are missing.
@@ -48,6 +63,8 @@ impl FrameReader {
             return Ok(None);
         }
         self.buffer.advance(4);
+        // Larger ones are expected again at once, smaller ones by and by.
+        self.usual_bytes = (4 + len).max(self.usual_bytes - self.usual_bytes / 8);
         Ok(Some(self.buffer.split_to(len).freeze()))
     }
 
@@ -69,13 +86,37 @@ impl FrameReader {
         self.declared().ok().flatten().map_or(0, |declared| 4 + declared)
     }
 
-    /// The buffer, with room for the next read.
-    pub fn room(&mut self) -> &mut BytesMut {
-        let more = self.needed() - self.buffer.len();
-        if more > 0 {
-            self.buffer.reserve(more);
+    /// How large it should be where there is plenty of memory: at least `needed`.
+    pub fn hoped(&self) -> usize {
+        let familiar = if self.usual_bytes <= FAMILIAR_BYTES { self.usual_bytes * self.run } else { 0 };
+        let expected = familiar.max(self.whole().min(TRUSTED_BYTES));
+        self.needed().max(expected + SLACK_BYTES)
+    }
+
+    /// The buffer, with room for the next read: `size` is what `needed` or `hoped` said.
+    pub fn room(&mut self, size: usize) -> &mut BytesMut {
+        let more = size.saturating_sub(self.buffer.len());
+        if !self.buffer.try_reclaim(more) {
+            match self.buffer.len() {
+                // A buffer that is made anew is as large as it is to be; one that grows doubles.
+                few @ ..=LEAST_READ_BYTES => {
+                    let old = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(few + more));
+                    self.buffer.extend_from_slice(&old);
+                }
+                _ => self.buffer.reserve(more),
+            }
         }
         &mut self.buffer
+    }
+
+    /// Takes note of a read: a run that was full may be longer, one that was half empty was too long.
+    pub fn came(&mut self, bytes: usize, room: usize) {
+        if bytes == room {
+            let most = (RUN_BYTES / self.usual_bytes.max(1)).max(1);
+            self.run = (self.run * 2).min(most);
+        } else if bytes < room / 2 {
+            self.run = (self.run / 2).max(1);
+        }
     }
 
     /// The next frame is all there.
@@ -97,7 +138,7 @@ impl FrameReader {
     /// Gives the memory back; only between frames.
     pub fn shrink(&mut self) {
         if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+            *self = FrameReader::new(self.max_bytes);
         }
     }
 
@@ -117,8 +158,77 @@ mod tests {
 
     fn fed(bytes: &[u8]) -> FrameReader {
         let mut reader = FrameReader::new(1 << 20);
-        reader.room().extend_from_slice(bytes);
+        let needed = reader.needed();
+        reader.room(needed).extend_from_slice(bytes);
         reader
+    }
+
+    /// What comes of a read into all the room there is, limited as a connection limits it.
+    fn read_from(reader: &mut FrameReader, socket: &mut &[u8]) -> usize {
+        let hoped = reader.hoped();
+        let room = hoped - reader.received();
+        let (now, later) = socket.split_at(room.min(socket.len()));
+        reader.room(hoped).extend_from_slice(now);
+        reader.came(now.len(), room);
+        *socket = later;
+        while reader.next_frame().unwrap().is_some() {}
+        now.len()
+    }
+
+    fn frames_of(bytes: usize, count: usize) -> Vec<u8> {
+        let one: Vec<u8> = (bytes as u32).to_be_bytes().into_iter().chain(vec![7; bytes]).collect();
+        one.repeat(count)
+    }
+
+    /// A peer that sends a frame and waits for its answer: one read each, and none that fills its room, which would have to be
+    /// followed by one that finds nothing.
+    #[test]
+    fn a_familiar_frame_takes_one_read() {
+        for size in [100, 10_000, 16_500, 65_600, 300_000] {
+            let mut reader = FrameReader::new(1 << 20);
+            let warm = frames_of(size, 1);
+            let mut socket = &warm[..];
+            while !socket.is_empty() {
+                read_from(&mut reader, &mut socket);
+            }
+            for round in 0..20 {
+                let one = frames_of(size, 1);
+                let (mut socket, room) = (&one[..], reader.hoped());
+                assert_eq!(read_from(&mut reader, &mut socket), 4 + size, "frame {round} of {size} bytes");
+                assert!(room > 4 + size && !reader.is_mid_frame());
+            }
+        }
+    }
+
+    /// Frames close behind each other are read together, up to a bound, and almost nothing is left to be moved.
+    #[test]
+    fn frames_in_a_row_are_read_in_runs() {
+        let many = frames_of(16_500, 400);
+        let (mut reader, mut socket, mut reads) = (FrameReader::new(1 << 20), &many[..], 0);
+        while !socket.is_empty() {
+            let before = socket.len();
+            read_from(&mut reader, &mut socket);
+            reads += 1;
+            assert!(reads < 20 || socket.is_empty() || reader.received() <= SLACK_BYTES);
+            assert!(before - socket.len() <= RUN_BYTES + SLACK_BYTES);
+        }
+        assert!(reads < 400 / 6, "{reads} reads");
+    }
+
+    /// S2: what is hoped for goes with what has come before, and no further.
+    #[test]
+    fn s2_hope_is_bounded() {
+        let mut reader = FrameReader::new(100 << 20);
+        assert_eq!(reader.hoped(), FIRST_READ_BYTES);
+        let huge = frames_of(2 << 20, 1);
+        let mut socket = &huge[..];
+        while !socket.is_empty() {
+            read_from(&mut reader, &mut socket);
+        }
+        (0..20).for_each(|_| reader.came(1, 1));
+        assert!(reader.hoped() <= FAMILIAR_BYTES + SLACK_BYTES);
+        reader.shrink();
+        assert_eq!(reader.hoped(), FIRST_READ_BYTES);
     }
 
     #[test]
@@ -143,8 +253,10 @@ mod tests {
     #[test]
     fn s2_memory_follows_bytes_received() {
         let mut reader = FrameReader::new(100 << 20);
-        reader.room().extend_from_slice(&(90_000_000i32).to_be_bytes());
-        assert!(reader.room().capacity() <= 2 * TRUSTED_BYTES);
+        let needed = reader.needed();
+        reader.room(needed).extend_from_slice(&(90_000_000i32).to_be_bytes());
+        let hoped = reader.hoped();
+        assert!(reader.room(hoped).capacity() <= 2 * TRUSTED_BYTES);
     }
 
     #[test]

@@ -99,7 +99,10 @@ impl Outgoing {
     fn try_write<T: Stream>(&self, stream: &T) -> io::Result<usize> {
         let gathered = self.gather(|range| is_spliced(stream, range))?;
         let slices: Vec<io::IoSlice<'_>> = gathered.iter().map(|bytes| io::IoSlice::new(bytes)).collect();
-        stream.try_write_vectored(&slices)
+        match slices.len() < self.pieces.len() {
+            true => stream.try_write_before_more(&slices),
+            false => stream.try_write_vectored(&slices),
+        }
     }
 
     /// The front of what is to be written, ranges of files copied. Not kept: what is not written now is read again.

@@ -56,7 +56,7 @@ pub(super) async fn send<T: Stream>(
             continue;
         };
         let filled = fill(&pipe, &range).map_err(End::Socket)?;
-        let more = filled < range.len;
+        let more = filled < range.len || bytes > 0;
         let drained = drain(&pipe, stream, filled, more, wait, bytes).await?;
         range.position += drained as u64;
         range.len -= drained;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 
 use bytes::{BufMut, BytesMut};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -23,6 +24,10 @@ pub trait Stream: Send + Sync + 'static {
         self.try_read(into)
     }
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// The same, where more follows at once: the peer need not be woken for this alone.
+    fn try_write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write_vectored(slices)
+    }
     /// The socket behind it, where there is one: what lets bytes go from file to socket without a copy.
     fn socket(&self) -> Option<&TcpStream> {
         None
@@ -67,6 +72,11 @@ impl Stream for TcpStream {
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         TcpStream::try_write_vectored(self, slices)
+    }
+
+    fn try_write_before_more(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        self.try_io(Interest::WRITABLE, || Ok(sendmsg(self, slices, &mut SendAncillaryBuffer::default(), flags)?))
     }
 
     fn socket(&self) -> Option<&TcpStream> {
