@@ -8,13 +8,14 @@ use std::process::Command;
 
 use support::TestBroker;
 
-/// Runs the tool with these words, the target appended; what it printed.
+/// Runs the tool with these words, the target behind the first; what it printed.
 fn bench(port: u16, words: &str) -> String {
     let target = format!("it=127.0.0.1:{port}@{}", std::process::id());
     let output = Command::new(env!("CARGO_BIN_EXE_milena"))
         .arg("bench")
-        .args(words.split_whitespace())
+        .args(words.split_whitespace().take(1))
         .args(["--target", &target])
+        .args(words.split_whitespace().skip(1))
         .output()
         .expect("the tool runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -43,8 +44,14 @@ async fn every_kind_of_load_runs_to_its_end() {
         assert!(figure(&latency, "end_to_end_p50_ms") > 0.0, "{latency}");
         bench(port, "many --what partitions --count 50");
         bench(port, "many --what conns --count 20 --seconds 0");
-        let joined = bench(port, "many --what members --count 5");
+        bench(port, "many --what burst --count 3 --batch 100K");
+        let joined = bench(port, "many --what members --count 5 --groups 2 --partitions 20");
         assert!(figure(&joined, "generation") >= 1.0, "{joined}");
+        let wrapped = bench(port, "wrap --gb 0.5 -- echo {addr} 4{round}");
+        assert!(figure(&wrapped, "MB_s") > 0.0 && !wrapped.contains("own_MB_s"), "{wrapped}");
+        assert_eq!(figure(&bench(port, "wrap --gb 0.5 -- echo 4{round}"), "own_MB_s"), 40.0);
+        let limits = bench(port, &format!("limits --bytes 2M --dir {}", std::env::temp_dir().display()));
+        assert!(figure(&limits, "fdatasync_p50_ms") > 0.0, "{limits}");
     });
     loads.await.expect("all loads ran");
     broker.stop().await;

@@ -40,7 +40,7 @@ fn written_mb(pid: u32) -> f64 {
 }
 
 /// Seconds that all cores together have worked.
-fn machine_seconds() -> f64 {
+pub fn machine_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields: Vec<f64> =
         stat.lines().next().unwrap_or("").split_whitespace().skip(1).filter_map(|ticks| ticks.parse().ok()).collect();

@@ -1,20 +1,25 @@
 //! `milena bench`: load for any broker that speaks the protocol, and what it cost: throughput of producing and fetching,
-//! latency without coordinated omission, many partitions, connections and group members, start, idle.
+//! latency without coordinated omission, many partitions, connections and group members, bursts, start, idle; any other
+//! client as the load; and what the machine itself takes.
 //!
 //! With several targets they take turns (A B, then B A, …) for `--rounds`; printed is the median of each, its spread, and
 //! the median of the ratios of each round. Throughput depends on what else the machine does; CPU of the broker, which is
 //! read where the target names a process, much less. All load comes from one thread and bypasses this project's client:
 //! requests are encoded before the clock runs. Every partition is taken to be led by the target.
 
+mod burst;
 mod fetch;
 mod latency;
+mod limits;
 mod link;
 mod many;
+mod members;
 mod meter;
 mod produce;
 mod report;
 mod setup;
 mod start;
+mod wrap;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -30,8 +35,9 @@ pub(super) const TOOL: Tool = Tool {
 };
 
 const USAGE: Usage = Usage {
-    about: "milena bench produce|fetch|latency|many|start|idle --target NAME=HOST:PORT[@PID] [FLAGS]\n\
-            Sizes take K, M, G. start takes the command that becomes the broker behind `--`.",
+    about: "milena bench produce|fetch|latency|many|start|idle|wrap --target NAME=HOST:PORT[@PID] [FLAGS]\n\
+            milena bench limits --dir DIR\n\
+            Sizes take K, M, G. Behind `--` start takes the command that becomes the broker, wrap the client to be measured.",
     flags: FLAGS,
 };
 
@@ -60,8 +66,11 @@ static FLAGS: &[Flag] = &[
     flag(&["evict"], Takes::Value("name=dir"), "Drop a target's files from the page cache before each read."),
     flag(&["rate"], Takes::Value("count"), "Messages a second that are due (1000)."),
     flag(&["group"], Takes::Value("count"), "Messages in a request (1)."),
-    flag(&["what"], Takes::Value("partitions|conns|members"), "What there is many of (partitions)."),
-    flag(&["count"], Takes::Value("count"), "How many (10000, 5000, 1000)."),
+    flag(&["what"], Takes::Value("partitions|conns|members|burst"), "What there is many of (partitions)."),
+    flag(&["count"], Takes::Value("count"), "How many (10000, 5000, 1000, 200)."),
+    flag(&["groups"], Takes::Value("count"), "Groups of so many members each (1)."),
+    flag(&["gb"], Takes::Value("number"), "How many GB the wrapped client moves."),
+    flag(&["dir"], Takes::Value("dir"), "Where limits writes: on the disk of the brokers."),
     flag(&["expect"], Takes::Value("topic:partitions"), "A started broker is ready when all of these answer."),
 ];
 
@@ -95,14 +104,20 @@ type Figures = Vec<(&'static str, f64)>;
 
 fn run(arguments: &[String], out: &mut Output) -> Done {
     let Some((what, rest)) = arguments.split_first() else {
-        return Err(Failure::Usage("say what to measure: produce, fetch, latency, many, start or idle".into()));
+        return Err(Failure::Usage(
+            "say what to measure: produce, fetch, latency, many, start, idle, wrap or limits".into(),
+        ));
     };
     let (own, command) = match rest.iter().position(|word| word == "--") {
         Some(at) => (&rest[..at], &rest[at + 1..]),
         None => (rest, &[][..]),
     };
     let flags = USAGE.parse(own)?;
-    let targets = flags.values("target").map(Target::parse).collect::<Result<Vec<_>, _>>()?;
+    let mut targets = flags.values("target").map(Target::parse).collect::<Result<Vec<_>, _>>()?;
+    if what == "limits" {
+        // No broker is asked.
+        targets = vec![Target::parse("machine=127.0.0.1:1")?];
+    }
     if targets.is_empty() {
         return Err(Failure::Usage("at least one --target NAME=HOST:PORT[@PID] is needed".into()));
     }
@@ -119,13 +134,17 @@ fn run(arguments: &[String], out: &mut Output) -> Done {
         }
         "many" => runs.take_turns(out, |target, _| many::measure(target, &flags)),
         "start" => runs.take_turns(out, |target, _| start::measure(target, &flags, command)),
+        "wrap" => runs.take_turns(out, |target, round| wrap::measure(target, round, &flags, command)),
+        "limits" => runs.take_turns(out, |_, _| limits::measure(&flags)),
         "idle" => runs.take_turns(out, |target, _| start::idle(target, &flags)),
         "--help" | "help" => {
             eprintln!("{}", USAGE.about);
             eprint!("{USAGE}");
             Err(Failure::Shown)
         }
-        other => Err(Failure::Usage(format!("{other} is none of produce, fetch, latency, many, start, idle"))),
+        other => {
+            Err(Failure::Usage(format!("{other} is none of produce, fetch, latency, many, start, idle, wrap, limits")))
+        }
     }
 }
 
