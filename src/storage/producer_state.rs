@@ -311,8 +311,9 @@ impl Producers {
         }
     }
 
-    /// The content of a snapshot file.
-    pub fn encode(&self) -> Vec<u8> {
+    /// The content of a snapshot file. `owner` stands behind the entries, inside the checksum, and says whose snapshot it is;
+    /// Kafka reads the entries and no further.
+    pub fn encode(&self, owner: u32) -> Vec<u8> {
         let mut ids: Vec<ProducerId> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
         if bug(8) {
@@ -338,14 +339,15 @@ impl Producers {
         }
         let mut body = count.to_be_bytes().to_vec();
         body.append(&mut entries);
+        body.extend(owner.to_be_bytes());
         let mut content = SNAPSHOT_VERSION.to_be_bytes().to_vec();
         content.extend(crc32c::crc32c(&body).to_be_bytes());
         content.append(&mut body);
         content
     }
 
-    /// The state in a snapshot file; `None` for anything that is not one.
-    pub fn decode(content: &[u8], now: Monotonic) -> Option<Producers> {
+    /// The state in a snapshot file; `None` for anything that is not one, or that names another owner.
+    pub fn decode(content: &[u8], owner: u32, now: Monotonic) -> Option<Producers> {
         let header: &[u8; SNAPSHOT_HEADER_LEN] = content.first_chunk()?;
         let [v0, v1, c0, c1, c2, c3, count @ ..] = *header;
         if i16::from_be_bytes([v0, v1]) != SNAPSHOT_VERSION
@@ -354,7 +356,8 @@ impl Producers {
             return None;
         }
         let (entries, rest) = content[SNAPSHOT_HEADER_LEN..].as_chunks::<SNAPSHOT_ENTRY_LEN>();
-        if !rest.is_empty() || usize::try_from(i32::from_be_bytes(count)).ok()? != entries.len() {
+        let is_owned = rest.is_empty() || *rest == owner.to_be_bytes();
+        if !is_owned || usize::try_from(i32::from_be_bytes(count)).ok()? != entries.len() {
             return None;
         }
         let mut producers = Producers::default();
@@ -549,17 +552,22 @@ mod tests {
                 producers.apply(&header, None, Monotonic(0));
             }
         }
-        let content = producers.encode();
-        let again = Producers::decode(&content, Monotonic(0)).unwrap();
-        assert_eq!((again.summaries(), again.encode()), (producers.summaries(), content.clone()));
+        let content = producers.encode(7);
+        let again = Producers::decode(&content, 7, Monotonic(0)).unwrap();
+        assert_eq!((again.summaries(), again.encode(7)), (producers.summaries(), content.clone()));
+        assert!(Producers::decode(&content, 8, Monotonic(0)).is_none(), "another log's");
+        let mut kafkas = content[..content.len() - 4].to_vec();
+        let crc = crc32c::crc32c(&kafkas[6..]);
+        kafkas[2..6].copy_from_slice(&crc.to_be_bytes());
+        assert!(Producers::decode(&kafkas, 8, Monotonic(0)).is_some(), "Kafka names no owner");
         assert_eq!(again.by_id[&ProducerId(0)].batches.len(), 5, "all five batches of each");
         for cut in 0..content.len() {
-            assert!(Producers::decode(&content[..cut], Monotonic(0)).is_none(), "cut at {cut}");
+            assert!(Producers::decode(&content[..cut], 7, Monotonic(0)).is_none(), "cut at {cut}");
         }
         for at in 0..content.len() {
             let mut damaged = content.clone();
             damaged[at] ^= 0x10;
-            assert!(Producers::decode(&damaged, Monotonic(0)).is_none(), "flipped at {at}");
+            assert!(Producers::decode(&damaged, 7, Monotonic(0)).is_none(), "flipped at {at}");
         }
     }
 }

@@ -76,12 +76,20 @@ impl Log {
     /// The newest snapshot at or before `limit` that reads back; without one, nothing at offset 0.
     pub(super) fn read_snapshot(&self, limit: Offset, now: Now) -> Result<(Offset, Producers), Error> {
         for offset in self.snapshots.iter().rev().filter(|offset| **offset <= limit) {
-            let content = checkpoint::read(&*self.disk, &file_path(&self.dir, *offset, SNAPSHOT))?.unwrap_or_default();
-            if let Some(producers) = Producers::decode(&content, now.mono) {
+            let path = file_path(&self.dir, *offset, SNAPSHOT);
+            let content = checkpoint::read(&*self.disk, &path)?.unwrap_or_default();
+            if let Some(producers) = Producers::decode(&content, self.snapshot_owner(*offset), now.mono) {
                 return Ok((*offset, producers));
             }
+            tracing::warn!(file = %path.display(), "a producer snapshot is damaged, or another log's: the log is asked instead");
         }
         Ok((Offset::ZERO, Producers::default()))
+    }
+
+    /// What a snapshot carries, so that the file of another partition under the same name, or its own under another, is not
+    /// believed: a batch that is sent again would be written again.
+    fn snapshot_owner(&self, offset: Offset) -> u32 {
+        crc32c::crc32c(format!("{}/{offset}", self.name).as_bytes())
     }
 
     /// Gives the segments that reach behind `from` the aborted transactions that were found there. The active one gets all
@@ -118,7 +126,11 @@ impl Log {
             return Ok(());
         }
         let path = file_path(&self.dir, self.log_end, SNAPSHOT);
-        let file = checkpoint::replace_unflushed(&*self.disk, &path, &self.producers.encode())?;
+        let file = checkpoint::replace_unflushed(
+            &*self.disk,
+            &path,
+            &self.producers.encode(self.snapshot_owner(self.log_end)),
+        )?;
         self.unflushed_files.push(file);
         self.dirty_dir();
         self.snapshots.push(self.log_end);

@@ -140,3 +140,28 @@ fn i10_the_file_of_another_topic_is_not_served() {
         }
     }
 }
+
+/// Both read back whole, and each is of another time or of another log.
+#[test]
+fn i33_the_snapshot_of_another_partition_is_not_believed() {
+    let mut logs: Vec<Bench> = [(1, 5), (2, 9)]
+        .map(|(id, count)| {
+            let mut bench = Bench::new(small());
+            (0..count).for_each(|number| _ = bench.put(produced(id, 0, number, 1)));
+            bench
+        })
+        .into();
+    logs.iter_mut().for_each(|bench| bench.log.close().unwrap());
+    let snapshots: Vec<_> = logs.iter().map(|bench| bench.files("snapshot").pop().unwrap()).collect();
+    std::fs::copy(&snapshots[0], &snapshots[1]).unwrap();
+    let hint = crate::storage::log::OpenHint {
+        clean: true,
+        recovery_point: Offset(9),
+        log_start_offset: Offset::ZERO,
+        flushed: true,
+    };
+    let bench = &mut logs[1];
+    bench.reopen(hint).unwrap();
+    let again = bench.log.append(&mut produced(2, 0, 8, 1), EPOCH, now(), crate::storage::log::Origin::Client).unwrap();
+    assert!(again.duplicate, "a batch that is sent again is written again");
+}
