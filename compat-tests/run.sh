@@ -10,7 +10,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
-suites=(example differential dump-log tools kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2 compose)
+suites=(example differential dump-log tools kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2 compose testcontainers)
 against='' only=() keep='' chosen=()
 while [ $# -gt 0 ]; do
   case $1 in

@@ -9,7 +9,8 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${MILENA_TOOLS:-$root/.tools}
-all=(compose example dump-log kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2)
+all=(example dump-log kafka-python kafka-python-2 confluent-python kcat aiokafka kafkajs franz-go kafka-java kafka-java-2 compose testcontainers
+  testcontainers-node testcontainers-java testcontainers-go)
 [ $# -gt 0 ] || set -- "${all[@]}"
 mkdir -p "$tools/clients"
 exec 9>"$tools/.setup.lock"
@@ -59,7 +60,6 @@ maven_jars() {
   stamp "$dir" "$want"
 }
 
-setup_compose() { python_suite compose; }
 setup_example() { python_suite example; }
 setup_dump-log() { setup_kafka-python && setup_kafka-java; }
 setup_kafka-python() { python_suite kafka-python; }
@@ -69,25 +69,43 @@ setup_aiokafka() { python_suite aiokafka; }
 setup_kafka-java() { maven_jars kafka-java "$tools/kafka-4.3.1"; }
 setup_kafka-java-2() { maven_jars kafka-java-2 "$tools/clients/kafka-java-2"; }
 
-setup_kafkajs() {
-  local dir=$tools/clients/kafkajs want
-  want=$(pin "$root/compat-tests/kafkajs/package.json" "$root/compat-tests/kafkajs/package-lock.json")
+# Programs of ours ($3...) are put beside the packages, where Node looks for them.
+npm_packages() {
+  local dir=$tools/clients/$1 src=$2 want
+  shift 2
+  want=$(pin "$src/package.json" "$src/package-lock.json" "$@")
   fresh "$dir" "$want" && return 0
   need npm "install Node 20"
   rm -rf "$dir"
   mkdir -p "$dir"
-  cp "$root/compat-tests/kafkajs/package.json" "$root/compat-tests/kafkajs/package-lock.json" "$dir/"
+  cp "$src/package.json" "$src/package-lock.json" "$@" "$dir/"
   try npm ci --prefix "$dir" --no-audit --no-fund --ignore-scripts --loglevel=error
   stamp "$dir" "$want"
 }
 
-setup_franz-go() {
-  local dir=$tools/clients/franz-go src=$root/compat-tests/franz-go want
+go_program() {
+  local dir=$tools/clients/$1 src=$2 want
   want=$(pin "$src/go.mod" "$src/go.sum" "$src"/*.go)
   fresh "$dir" "$want" && return 0
   need go "install Go 1.26"
   mkdir -p "$dir"
   try go build -C "$src" -trimpath -o "$dir/suite" .
+  stamp "$dir" "$want"
+}
+
+setup_kafkajs() { npm_packages kafkajs "$root/compat-tests/kafkajs"; }
+setup_franz-go() { go_program franz-go "$root/compat-tests/franz-go"; }
+setup_compose() { python_suite compose; }
+setup_testcontainers() { python_suite testcontainers; }
+setup_testcontainers-node() { npm_packages testcontainers-node "$root/compat-tests/testcontainers/node" "$root/compat-tests/testcontainers/node/start.js"; }
+setup_testcontainers-go() { go_program testcontainers-go "$root/compat-tests/testcontainers/go"; }
+
+setup_testcontainers-java() {
+  local dir=$tools/clients/testcontainers-java src=$root/compat-tests/testcontainers/java want
+  want=$(pin "$src/pom.xml" "$src/Start.java")
+  fresh "$dir" "$want" && return 0
+  maven_jars testcontainers/java "$dir"
+  try javac -nowarn -d "$dir" -cp "$dir/*" "$src/Start.java"
   stamp "$dir" "$want"
 }
 

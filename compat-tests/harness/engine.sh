@@ -1,5 +1,6 @@
 # Sourced after suite.sh by the suites that run our image: reaches a Docker engine, builds the image from the binary under test,
 # and leaves in $inside the command that enters the network in which the engine publishes its ports.
+# MILENA_STATIC_BIN, a static binary of the same source, goes into the images instead, and makes the one FROM scratch possible.
 # Exits with 77 and one line where there is no engine, which counts the suite's tests as skipped.
 # shellcheck shell=bash disable=SC2154
 project=$(dirname "$compat")
@@ -10,7 +11,8 @@ export MILENA_IMAGE=${MILENA_IMAGE:-milena:latest}
 
 if [ -z "${MILENA_IMAGE_READY:-}" ]; then
   [ -x "$project/docker/build.sh" ] || { echo "# docker/build.sh is missing: there is no image yet"; exit 77; }
-  "$project/docker/build.sh" --tag milena --base milena-base:local --binary "${MILENA_BIN:-$project/target/release/milena}" >&2
+  "$project/docker/build.sh" --tag milena --base milena-base:local \
+    --binary "${MILENA_STATIC_BIN:-${MILENA_BIN:-$project/target/release/milena}}" >&2
 fi
 
 inside=()

@@ -2,7 +2,7 @@
 
 A suite decorates functions with `@test("name")` and ends with `main()`. Tests run side by side on a few threads, since
 most of them wait for the broker (a session has to expire, a rebalance has to end). Each prints `ok name` or
-`not ok name: reason`. Topic and group names carry a random suffix, so runs can share a broker.
+`not ok name: reason` (`skip name: reason` if it raised Skip). Topic and group names carry a random suffix, so runs can share a broker.
 """
 
 import os
@@ -23,6 +23,10 @@ SESSION_MS = 6000
 _tests = []
 _print = threading.Lock()
 _children = []
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; the reason is printed and counted."""
 
 
 def test(name, timeout=30):
@@ -147,30 +151,32 @@ def main(workers=6, children=None):
     slots = threading.Semaphore(workers)
     results = {}
 
-    def settle(name, reason, seconds):
+    def settle(name, reason, seconds, skipped=None):
         with _print:
             if name in results:
                 return
             results[name] = reason
-            print(f"ok {name}" if reason is None else f"not ok {name}: {reason}", flush=True)
+            print(f"skip {name}: {skipped}" if skipped else f"ok {name}" if reason is None else f"not ok {name}: {reason}", flush=True)
             if os.environ.get("COMPAT_TIMES"):
                 print(f"# {name} took {seconds:.1f} s", flush=True)
         slots.release()
 
     def run(name, timeout, function):
-        begun = time.monotonic()
+        begun, skipped = time.monotonic(), None
         watchdog = threading.Timer(timeout, lambda: settle(name, f"timed out after {timeout} s", timeout))
         watchdog.daemon = True
         watchdog.start()
         try:
             function()
             reason = None
+        except Skip as why:
+            reason, skipped = None, " ".join(str(why).split())
         except BaseException as error:  # a client may raise anything, and every test must end in one line
             if os.environ.get("COMPAT_TRACE"):
                 traceback.print_exc()
             reason = _reason(error)
         watchdog.cancel()
-        settle(name, reason, time.monotonic() - begun)
+        settle(name, reason, time.monotonic() - begun, skipped)
 
     # The slowest first: what waits for a session to expire should not start last.
     for name, timeout, function in sorted(chosen, key=lambda t: -t[1]):
