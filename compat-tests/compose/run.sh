@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 needs "$tools/clients/compose/.stamp" compose
 command -v docker-compose > /dev/null || { echo "# docker-compose is missing, run scripts/setup-docker.sh"; exit 77; }
 . "$here/../harness/engine.sh"
-export COMPAT_RUN=$$
+export COMPAT_RUN=$$ MILENA_TOOLS=$tools
 trap 'sweep "milena.compat=$COMPAT_RUN"; sweep "com.docker.compose.project=milenacompat$COMPAT_RUN"' EXIT
 # In a subshell, which `bounded` replaces: the sweep comes after it.
 # Most of the time goes by in docker-compose and in health checks every five seconds.

@@ -4,17 +4,21 @@ The files publish fixed ports, so one stack is up at a time: each test asks for 
 test of the next file takes it down. The last test of a file stops the broker, so its name sorts last in the file.
 """
 
+import os
 import pathlib
 import re
+import subprocess
+import tempfile
 import time
 
 import engine
 from engine import FirstAnswer, answers, docker, logs, ready_lines_once, round_trip, started_at, stops_in_time, values
-from stack import HERE, PROJECT, Stack
+from stack import HERE, Stack
 from suite import Skip, check, eq, fresh, main, test, until
 from wire import Wire
 
 TOPIC, BROKER = 2, 4
+TIMEOUT = 90
 stacks = {path.name[:2]: Stack(path) for path in sorted((HERE / "files").glob("*.yml"))}
 # What one broker without authentication cannot serve, and what its one sentence has to speak of.
 REFUSED = {"06": r"SASL", "08": r"broker|node|quorum|voters", "09": r"broker|node|quorum|voters|controller"}
@@ -220,11 +224,41 @@ def what_consoles_ask(stack):
     check(sum(p["PartitionSize"] for d in sizes for t in d["Topics"] for p in t["Partitions"]) > 0, "no log has a size")
 
 
+def a_real_connect_worker(stack):
+    """Kafka's own Connect worker, beside the containers, comes up and makes its three topics as it wants them."""
+    jars = pathlib.Path(os.environ["MILENA_TOOLS"]) / "kafka-4.3.1"
+    if not (jars / ".stamp").exists():
+        raise Skip(f"{jars.name} is missing, run scripts/setup-clients.sh kafka-java")
+    stack.up()
+    name = fresh("connect")
+    made = [f"{name}-{kind}" for kind in ("configs", "offsets", "status")]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = pathlib.Path(folder) / "worker.properties"
+        lines = [f"{kind}.storage.topic={topic}\n{kind}.storage.replication.factor=1"
+                 for kind, topic in zip(("config", "offset", "status"), made)]
+        converters = [f"{part}.converter=org.apache.kafka.connect.json.JsonConverter" for part in ("key", "value")]
+        settings.write_text("\n".join([f"bootstrap.servers={stack.host}", f"group.id={name}", "listeners=http://127.0.0.1:0",
+                                       "plugin.discovery=service_load", f"plugin.path={folder}", *converters, *lines]))
+        worker = subprocess.Popen(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{jars}/*",
+                                   "org.apache.kafka.connect.cli.ConnectDistributed", settings],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            there = lambda: {t["Name"] for t in metadata(stack)["Topics"]}  # noqa: E731
+            until("the worker's topics", lambda: set(made) <= there(), 50)
+            eq([config(stack, TOPIC, topic, "cleanup.policy") for topic in made], ["compact"] * 3, "cleanup.policy")
+            peer = Wire(stack.host)
+            state = lambda: peer.ask("DescribeGroups", 5, Groups=[name])["Groups"][0]["GroupState"]  # noqa: E731
+            until("the worker's group is stable", lambda: state() == "Stable", 30)
+        finally:
+            worker.kill()
+            worker.wait()
+
+
 def refused(stack):
     """Each of its brokers ends with 1, and with one sentence on standard error that says what is not there yet."""
     stack.take_over()
+    stack.compose("up", "-d", "--no-deps", *stack.brokers)
     for service in stack.brokers:
-        stack.compose("up", "-d", "--no-deps", service)
         # With `restart:` the engine tries again, a little later each time: between two tries the code of the last one is told.
         ended = until(f"{service} ends", lambda: (s := stack.state(service))["Status"] in ("exited", "restarting") and [s], 20)
         eq(ended[0]["ExitCode"], 1, "exit code")
@@ -294,7 +328,7 @@ def healthy_by_itself(image):
 
 
 def register_image(kind, image, name, act):
-    @test(f"00-{kind}-{name}", timeout=90)
+    @test(f"00-{kind}-{name}", TIMEOUT)
     def ask():
         if not docker("image", "ls", "-q", image).strip():
             raise Skip(f"{image} is not there: it takes a static binary (MILENA_STATIC_BIN)")
@@ -309,7 +343,8 @@ for kind, image in ("shell", engine.IMAGE), ("scratch", engine.IMAGE.split(":")[
 
 
 def register(stack, name, act):
-    test(f"{stack.number}-{name}", timeout=60)(lambda: act(stack))
+    # All the same: tests with longer times would be run first, and each stack be made more than once.
+    test(f"{stack.number}-{name}", TIMEOUT)(lambda: act(stack))
 
 
 for stack in stacks.values():
@@ -331,6 +366,7 @@ for stack in stacks.values():
         register(stack, "seed-reads-what-it-wrote", seed_reads_what_it_wrote)
     if stack.number == "12":
         register(stack, "what-consoles-ask", what_consoles_ask)
+        register(stack, "real-connect-worker", a_real_connect_worker)
     if "healthcheck" in stack.services[stack.brokers[0]]:
         register(stack, "becomes-healthy", becomes_healthy)
     register(stack, "others-still-run", others_still_run)
