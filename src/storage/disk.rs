@@ -69,7 +69,7 @@ pub trait DiskFile: ReadAt {
     fn is_cached(&self, _position: u64, _len: usize) -> bool {
         true
     }
-    /// This part will not be read again soon.
+    /// What is read of this part next comes from the disk, but for what is still to be written there.
     fn uncache(&self, _position: u64, _len: usize) {}
 }
 

@@ -58,6 +58,9 @@ impl fmt::Display for RecoveryReport {
     }
 }
 
+/// The kernel forgets whole pages, of whatever size.
+const PAGE: u64 = 64 << 10;
+
 /// The suffixes of files on their way in or out.
 pub(super) const CLEANED: &str = ".cleaned";
 pub(super) const SWAP: &str = ".swap";
@@ -312,6 +315,8 @@ impl Opening<'_> {
             return Ok(Scanned { end, position: start, stopped: Some("the checkpoint says so".into()) });
         }
         let file = segment.file(self.disk)?;
+        // What the kernel could not write it goes on showing; only the disk says what is there (I17).
+        file.uncache(start - start % PAGE, (segment.size.saturating_sub(start) + PAGE) as usize);
         let mut walk = Walk::batches(&*file, start, segment.size);
         let stopped = loop {
             match walk.next_batch() {

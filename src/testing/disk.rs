@@ -10,7 +10,7 @@
 //! image        durable + any choice of pending: kept, lost, torn, zeros with the size kept
 //! ```
 //! What a flush covers: `sync` the data and size of one file, `sync_dir` the names in one directory, `sync_all_under`
-//! everything. A failed `sync` loses the data for good, though reads go on showing it (as Linux does).
+//! everything. A failed `sync` loses the data for good, though reads go on showing it until `uncache` (as Linux does).
 //!
 //! A disk can also die after so many operations: that one and all behind it fail and leave nothing, which is how a
 //! simulation stops a broker at any write.
@@ -468,6 +468,25 @@ impl State {
         }
     }
 
+    /// A file as it is without the writes that were lost; `None` if none were.
+    fn without_what_failed(&self, file: FileId) -> Option<Vec<u8>> {
+        if !self.ops.contains(&Op::SyncFailed(file)) {
+            return None;
+        }
+        let (mut kept, mut pending) = (Image::default(), Vec::new());
+        for op in &self.ops {
+            match op {
+                Op::Sync(synced) if *synced == file => pending.drain(..).for_each(|op| kept.apply(op)),
+                Op::SyncAll => pending.drain(..).for_each(|op| kept.apply(op)),
+                Op::SyncFailed(lost) if *lost == file => pending.clear(),
+                op if file_of(op) == Some(file) => pending.push(op),
+                _ => {}
+            }
+        }
+        pending.into_iter().for_each(|op| kept.apply(op));
+        Some(kept.content(file).to_vec())
+    }
+
     /// The outcome of a flush.
     fn sync_outcome(&mut self) -> bool {
         self.syncs += 1;
@@ -660,6 +679,16 @@ impl DiskFile for SimFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.state().now.content(self.file).len() as u64)
+    }
+
+    /// What a failed flush lost is not shown any more. The size is the file system's own, and stays.
+    fn uncache(&self, _position: u64, _len: usize) {
+        let mut state = self.state();
+        let shown = state.now.content(self.file).len();
+        if let Some(mut content) = state.without_what_failed(self.file) {
+            content.resize(shown, 0);
+            state.now.files.insert(self.file, content);
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

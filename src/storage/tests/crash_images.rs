@@ -582,8 +582,24 @@ fn i17_a_failed_flush_is_final_whichever_it_is() {
         while crashes.advance() {}
         let again = start(&SimDisk::from_image(crashes.image(&Cut::LoseAll))).unwrap();
         assert!(again.log.log_end_offset().0 >= flushed, "I2");
+        if failed {
+            drop(process);
+            what_a_start_shows_is_on_the_disk(&disk);
+        }
     }
     assert!(reached > 20, "{reached} flushes were met");
+}
+
+/// After a kill the kernel still shows what it could not write. A recovery that takes it for written would flush nothing.
+fn what_a_start_shows_is_on_the_disk(disk: &SimDisk) {
+    let again = start(disk).unwrap();
+    let end = again.log.log_end_offset();
+    let shown = read_all(&again.log, Offset(0), end, 300);
+    let ops = disk.ops();
+    let mut crashes = Crashes::new(Image::default(), &ops);
+    while crashes.advance() {}
+    let after_a_cut = start(&SimDisk::from_image(crashes.image(&Cut::LoseAll))).unwrap();
+    assert_eq!(read_all(&after_a_cut.log, Offset(0), after_a_cut.log.log_end_offset(), 300), shown, "I17");
 }
 
 #[test]
