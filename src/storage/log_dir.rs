@@ -55,6 +55,8 @@ pub struct LogDir {
     cluster_id: String,
     directory_id: Uuid,
     was_clean_stop: bool,
+    /// What was found has been flushed as a whole.
+    is_flushed: bool,
     state: Mutex<State>,
     /// Held until [`LogDir::unlock`], or as long as this value lives.
     lock: Mutex<Option<Box<dyn Send + Sync>>>,
@@ -92,11 +94,9 @@ impl LogDir {
             let marker = path.join(CLEAN_STOP);
             disk.remove_file(&marker).context("remove", &marker)?;
             disk.sync_dir(path).context("flush", path)?;
-        } else if names.iter().any(|name| parse_partition(name).is_some()) {
-            // What the last process left in the page cache is now on the disk, all of it, with one call; so recovery need not
-            // flush what it finds, log by log, before it is served (I13).
-            disk.sync_all_under(path).context("flush", path)?;
         }
+        let has_logs = names.iter().any(|name| parse_partition(name).is_some());
+        let is_flushed = was_clean_stop || !has_logs || flush_what_was_left(&*disk, path)?;
         // Listed again: a crash during the first start may have left something that is in its place now.
         let names = disk.list(path).context("list", path)?;
         remove_leftovers(&*disk, path, &names)?;
@@ -115,6 +115,7 @@ impl LogDir {
             cluster_id,
             directory_id,
             was_clean_stop,
+            is_flushed,
             state: Mutex::new(state),
             lock: Mutex::new(Some(lock)),
         })
@@ -167,7 +168,7 @@ impl LogDir {
             clean: self.was_clean_stop,
             recovery_point: at(&state.recovery_points),
             log_start_offset: at(&state.log_starts),
-            flushed: true,
+            flushed: self.is_flushed,
         }
     }
 
@@ -422,6 +423,16 @@ fn remove_leftovers(disk: &dyn Disk, path: &Path, names: &[String]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// What the last process left in the page cache is now on the disk, all of it, with one call; so recovery need not flush what
+/// it finds, log by log, before it is served (I13). The kernel may still have to tell of a write that failed in the last
+/// process, and tells it once: then each log asks for itself.
+fn flush_what_was_left(disk: &dyn Disk, path: &Path) -> Result<bool, Error> {
+    let Err(error) = disk.sync_all_under(path) else { return Ok(true) };
+    tracing::warn!(directory = %path.display(), %error, "not everything could be flushed; each log is flushed by itself");
+    disk.sync_dir(path).context("flush", path)?;
+    Ok(false)
 }
 
 /// A damaged file stops the start: believing it empty could cut what was flushed, or show what was deleted (I10, I14, I21).

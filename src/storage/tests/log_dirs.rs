@@ -278,3 +278,26 @@ fn a_cluster_id_that_is_only_wished_for_gives_way_to_the_directorys() {
     assert_eq!(open(None, false).unwrap(), "my-cluster");
     assert!(open(Some("another"), true).is_err());
 }
+
+/// The kernel tells the next process of a write that failed in the last one. That is no reason not to start.
+#[test]
+fn i13_where_the_flush_of_all_fails_each_log_is_flushed_by_itself_before_it_is_served() {
+    let (sim, disk) = sim();
+    let name = TopicPartition::new("orders", 0);
+    let dir = open_dir(&disk).unwrap();
+    let path = dir.create_partition(&name, id(1)).unwrap();
+    let mut log = open_log(&disk, path.clone(), OpenHint::fresh(), id(1));
+    put(&mut log, "written");
+    drop((log, dir));
+    sim.fail_sync(0);
+    let dir = open_dir(&disk).unwrap();
+    let log = open_log(&disk, path.clone(), dir.open_hint(&name), id(1));
+    let shown = read_all(&log, Offset(0), log.log_end_offset(), 300);
+    assert_eq!(shown, [(0, "written".to_owned())]);
+    let ops = sim.ops();
+    let mut crashes = Crashes::new(Image::default(), &ops);
+    while crashes.advance() {}
+    let after: Arc<dyn Disk> = Arc::new(SimDisk::from_image(crashes.image(&Cut::LoseAll)));
+    let log = open_log(&after, path, open_dir(&after).unwrap().open_hint(&name), id(1));
+    assert_eq!(read_all(&log, Offset(0), log.log_end_offset(), 300), shown);
+}
