@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
-"""Faults of a real kernel, one after the other against a real broker: a full disk, no inodes, a disk that cannot be written,
-no descriptors, pauses, a memory limit, a clock that jumps.
+"""Faults of a real kernel, one after the other against a real broker: those of disks.py and failing.py, and here no
+descriptors, pauses, a memory limit, a clock that jumps.
 
     faults.py TIER --binary PATH --count CYCLES --seed N
 
 Those that mount run in a mount namespace of their own.
 """
-import argparse, json, os, pathlib, random, signal, subprocess, sys, threading, time
-import process, wire
-from load import Broken, Load, PASSING, STORAGE_ERROR, demand
+import argparse, json, signal, subprocess, sys, threading, time
+import disks, failing, process, wire
+from load import Broken, Load, PASSING, STORAGE_ERROR, demand, resume, said_nothing_worse
 
-SMALL_SEGMENTS = ["log.segment.bytes=1048576", "offsets.topic.num.partitions=1"]
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
@@ -31,7 +30,7 @@ def main():
                 for name, number in (notes or {}).items():
                     figures[name] = round(figures.get(name, 0) + number, 1)
                 done += 1
-            except (Broken, RuntimeError, OSError) as error:
+            except (Broken, RuntimeError, OSError, subprocess.SubprocessError) as error:
                 figures["problems"].append(f"cycle {cycle}, seed {orders.seed + cycle}: {error!r}"[:400])
                 print(f"{orders.tier}: {figures['problems'][-1]}", file=sys.stderr, flush=True)
         figures["acked_records"] += len(load.acked)
@@ -42,182 +41,9 @@ def main():
     sys.exit(0 if result == "ok" else 1)
 
 
-def mounted(kind, scratch, *options):
-    """A small file system of its own below the directory."""
-    at = scratch / "mounted"
-    at.mkdir()
-    if kind == "tmpfs":
-        subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(["size=24m", *options]), "tmpfs", at], check=True)
-    else:
-        disk = scratch / "disk"
-        with open(disk, "wb") as file:
-            file.truncate(64 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", disk], check=True)
-        subprocess.run(["mount", "-o", "loop", disk, at], check=True)
-    return at
-
-
-def unmount(at):
-    subprocess.run(["umount", at], check=True)
-
-
-def says(broker, *words):
-    demand(all(word in broker.said() for word in words), f"the log of the broker does not say {' and '.join(words)}")
-
-
-def said_nothing_worse(broker):
-    demand("panicked at" not in broker.said(), f"a panic: {broker.said()[-300:]}")
-
-
-# --- the disk ---
-
-
-def full_disk(binary, scratch, load):
-    at = mounted(load.dice.choice(["tmpfs", "ext4"]), scratch)
-    filler = at / "filler"
-
-    def fill(leave):
-        with open(filler, "ab") as file:
-            try:
-                while (left := free(at)) > leave:
-                    file.write(b"\0" * min(left - leave, 1 << 20))
-                    file.flush()
-            except OSError:
-                pass
-
-    return until_it_is_there_again(binary, scratch, load, at, lambda: fill(load.dice.randrange(0, 200_000)),
-                                   lambda: filler.unlink(), "No space left on device")
-
-
-def free(at):
-    stat = os.statvfs(at)
-    return stat.f_bavail * stat.f_frsize
-
-
-def no_inodes(binary, scratch, load):
-    at = mounted("tmpfs", scratch, "nr_inodes=400")
-    many = at / "many"
-    many.mkdir()
-
-    def fill():
-        leave = load.dice.randrange(0, 6)
-        for number in range(400):
-            if os.statvfs(at).f_favail <= leave:
-                break
-            (many / str(number)).touch()
-
-    def clear():
-        for file in many.iterdir():
-            file.unlink()
-
-    return until_it_is_there_again(binary, scratch, load, at, fill, clear, "No space left on device")
-
-
-def until_it_is_there_again(binary, scratch, load, at, take, give_back, why):
-    """Something runs out under load: reads go on, the error names the file, and writes go on when it is there again."""
-    broker = process.Broker(binary, at / "data", SMALL_SEGMENTS)
-    try:
-        client = wire.Client(broker.port)
-        load.create(client)
-        load.some(client, load.dice.randint(5, 40))
-        take()
-        errors = until_refused(load, client)
-        demand(errors <= {STORAGE_ERROR}, f"refused with {errors}")
-        load.verify(client, commits=False)
-        says(broker, why, str(at))
-        give_back()
-        start = time.monotonic()
-        resume(load, client)
-        seconds = time.monotonic() - start
-        load.some(client, 10)
-        load.verify(client)
-        if load.dice.random() < 0.5:
-            full_start(broker, load, take, give_back)
-        else:
-            broker.kill()
-            broker.start()
-        load.verify(wire.Client(broker.port))
-        load.some(wire.Client(broker.port), 3)
-        said_nothing_worse(broker)
-        demand(broker.stop() == 0, "a stop on SIGTERM fails")
-        return {"seconds_until_writes_went_on": seconds}
-    finally:
-        broker.close()
-        unmount(at)
-
-
-def until_refused(load, client):
-    errors = set()
-    for _ in range(20_000):
-        error = load.produce(client, 20_000)
-        if error:
-            errors.add(error)
-            if len(errors) > 1 or load.refused > 5:
-                return errors
-    raise Broken("nothing was refused")
-
-
-def resume(load, client, patience=15):
-    """Writes to every partition are taken again, without a restart."""
-    end = time.monotonic() + patience
-    good = 0
-    while good < 10:
-        good = good + 1 if load.produce(client) == 0 else 0
-        demand(time.monotonic() < end, f"no write is taken {patience} s after there is room again")
-        if not good:
-            time.sleep(0.02)
-    load.until_passed(client, lambda: 0 if load.commit(client) == 0 else 15)
-
-
-def full_start(broker, load, take, give_back):
-    """Killed, and started where nothing can be written: it serves, or says in a sentence why not."""
-    broker.kill()
-    take()
-    try:
-        broker.start()
-        load.verify(wire.Client(broker.port), commits=False)
-        broker.kill()
-    except RuntimeError as error:
-        demand("No space left on device" in str(error) or "does not serve" not in str(error), str(error))
-        demand(broker.child.poll() not in (None, 101, -6), f"it ended with {broker.child.poll()}")
-    give_back()
-    broker.start()
-
-
-def read_only(binary, scratch, load):
-    """A start on what cannot be written ends with a sentence, and changes nothing."""
-    at = mounted("ext4", scratch)
-    broker = process.Broker(binary, at / "data", SMALL_SEGMENTS)
-    try:
-        client = wire.Client(broker.port)
-        load.create(client)
-        load.some(client, load.dice.randint(5, 30))
-        client.close()
-        broker.stop() if load.dice.random() < 0.5 else broker.kill()
-        subprocess.run(["mount", "-o", "remount,ro", at], check=True)
-        said = len(broker.said())
-        try:
-            broker.start()
-            raise Broken("it starts where it cannot write")
-        except RuntimeError:
-            last = broker.said()[said:].strip().splitlines()
-            demand(broker.child.poll() == 1, f"it ends with {broker.child.poll()}")
-            demand(last and "Read-only file system" in last[-1] and str(at) in last[-1], f"it says {last[-1:]}")
-        subprocess.run(["mount", "-o", "remount,rw", at], check=True)
-        broker.start()
-        load.verify(wire.Client(broker.port))
-        said_nothing_worse(broker)
-    finally:
-        broker.close()
-        unmount(at)
-
-
-# --- the process ---
-
-
 def descriptors(binary, scratch, load):
     """As many connections as there are descriptors: who is there is served, who comes later is served when others have gone."""
-    broker = process.Broker(binary, scratch / "data", SMALL_SEGMENTS, descriptors=load.dice.randrange(150, 400))
+    broker = process.Broker(binary, scratch / "data", process.SMALL_SEGMENTS, descriptors=load.dice.randrange(150, 400))
     crowd = []
     try:
         client = wire.Client(broker.port)
@@ -255,7 +81,7 @@ def descriptors(binary, scratch, load):
 
 def pause(binary, scratch, load):
     """SIGSTOP under load, for up to longer than a session lasts."""
-    broker = process.Broker(binary, scratch / "data", SMALL_SEGMENTS)
+    broker = process.Broker(binary, scratch / "data", process.SMALL_SEGMENTS)
     try:
         client = wire.Client(broker.port)
         load.create(client)
@@ -279,7 +105,7 @@ def pause(binary, scratch, load):
 
 def memory(binary, scratch, load):
     """A memory cgroup too small for what comes: killed by the kernel or not, nothing acknowledged is lost."""
-    broker = process.Broker(binary, scratch / "data", SMALL_SEGMENTS, memory=load.dice.randrange(5, 14))
+    broker = process.Broker(binary, scratch / "data", process.SMALL_SEGMENTS, memory=load.dice.randrange(5, 14))
     try:
         client = wire.Client(broker.port)
         load.create(client)
@@ -332,7 +158,7 @@ def clocks(binary, scratch, load):
     jump()
     environment = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(now), "FAKETIME_NO_CACHE": "1",
                    "DONT_FAKE_MONOTONIC": "1"}
-    broker = process.Broker(binary, scratch / "data", SMALL_SEGMENTS, environment=environment)
+    broker = process.Broker(binary, scratch / "data", process.SMALL_SEGMENTS, environment=environment)
     try:
         load.create(wire.Client(broker.port))
         for _ in range(4):
@@ -351,9 +177,11 @@ def clocks(binary, scratch, load):
         broker.close()
 
 
-TIERS = {"full-disk": full_disk, "inodes": no_inodes, "read-only": read_only, "descriptors": descriptors,
-         "pause": pause, "memory": memory, "clocks": clocks}
+TIERS = {"full-disk": disks.full_disk, "inodes": disks.no_inodes, "read-only": disks.read_only,
+         "failed-flush": failing.failed_flush, "turns-read-only": failing.turns_read_only,
+         "descriptors": descriptors, "pause": pause, "memory": memory, "clocks": clocks}
 UNITS = {"full-disk": "full disks", "inodes": "times without inodes", "read-only": "read-only starts",
+         "failed-flush": "failed flushes", "turns-read-only": "disks that turned read-only",
          "descriptors": "times without descriptors", "pause": "pauses", "memory": "memory limits", "clocks": "clock runs"}
 
 

@@ -22,6 +22,8 @@ class Load:
     def __init__(self, seed, partitions=3):
         self.dice, self.partitions = random.Random(seed), partitions
         self.sent, self.acked, self.next_value = {}, {}, 0
+        # What a reader was shown, which is not taken back either.
+        self.served = {}
         self.commit_acked, self.commit_sent = {}, {}
         self.refused = 0
 
@@ -43,11 +45,18 @@ class Load:
         self.sent[number] = raw
         return raw
 
-    def produce(self, client, most_bytes=20_000):
+    def produce(self, client, most_bytes=20_000, partition=None):
         """One batch; the error code. A refused batch may be there or not."""
-        partition = self.dice.randrange(self.partitions)
-        values = [self.value(partition, self.dice.randrange(10, most_bytes)) for _ in range(self.dice.randint(1, 4))]
-        answers = client.ask(wire.produce(TOPIC, [(partition, wire.batch(values))]), wire.produced)
+        partition = self.dice.randrange(self.partitions) if partition is None else partition
+        values = self.some_values(partition, most_bytes)
+        return self.send(client, partition, values, wire.batch(values))
+
+    def some_values(self, partition, most_bytes=20_000):
+        return [self.value(partition, self.dice.randrange(10, most_bytes)) for _ in range(self.dice.randint(1, 4))]
+
+    def send(self, client, partition, values, raw):
+        """The same with a batch of these values."""
+        answers = client.ask(wire.produce(TOPIC, [(partition, raw)]), wire.produced)
         _, error, base = answers[0]
         if error:
             self.refused += 1
@@ -98,8 +107,9 @@ class Load:
             if offset == before:
                 break
         demand(offset == high, f"{partition}: nothing is served at {offset}, the high watermark is {high}")
-        lost = [where for where in self.acked if where[0] == partition and where[1] >= offset]
-        demand(not lost, f"{partition} ends at {offset}: {len(lost)} acknowledged records are lost, the first at {lost[:1]}")
+        for promised, what in (self.acked, "acknowledged"), (self.served, "served"):
+            lost = [where for where in promised if where[0] == partition and where[1] >= offset]
+            demand(not lost, f"{partition} ends at {offset}: {len(lost)} {what} records are lost, the first at {lost[:1]}")
 
     def verify_value(self, partition, offset, value, seen):
         where, number = struct.unpack_from(">iq", value)
@@ -108,6 +118,8 @@ class Load:
         seen.add(number)
         acked = self.acked.get((partition, offset))
         demand(acked in (None, value), f"{partition}@{offset} is another record than was acknowledged")
+        served = self.served.setdefault((partition, offset), value)
+        demand(served == value, f"{partition}@{offset} is another record than was served")
 
     def verify_commits(self, client):
         self.until_passed(client, lambda: client.ask(wire.find_coordinator(GROUP), wire.coordinator))
@@ -118,3 +130,23 @@ class Load:
             self.until_passed(client, ask)
             most = self.commit_sent[partition]
             demand(acked <= self.found <= most, f"{partition}: offset {self.found}, acknowledged {acked}, sent {most}")
+
+
+def says(broker, *words):
+    demand(all(word in broker.said() for word in words), f"the log of the broker does not say {' and '.join(words)}")
+
+
+def said_nothing_worse(broker):
+    demand("panicked at" not in broker.said(), f"a panic: {broker.said()[-300:]}")
+
+
+def resume(load, client, patience=15):
+    """Writes to every partition are taken again, without a restart."""
+    end = time.monotonic() + patience
+    good = 0
+    while good < 10:
+        good = good + 1 if load.produce(client) == 0 else 0
+        demand(time.monotonic() < end, f"no write is taken {patience} s after there is room again")
+        if not good:
+            time.sleep(0.02)
+    load.until_passed(client, lambda: 0 if load.commit(client) == 0 else 15)

@@ -3,6 +3,7 @@ import os, pathlib, random, resource, shutil, signal, socket, subprocess, tempfi
 import wire
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup/memory")
+SMALL_SEGMENTS = ["log.segment.bytes=1048576", "offsets.topic.num.partitions=1"]
 
 
 def free_port():

@@ -66,9 +66,15 @@ def soak(count, seed):
     return [PROGRAM, "soak", "--binary", BINARY, "--seconds", str(count * 60), "--seed", str(seed)]
 
 
+def kafka_jars():
+    """Where scripts/kafka-peer.sh looks for them."""
+    return pathlib.Path(os.environ.get("MILENA_TOOLS", ".tools")) / "kafka-4.3.1"
+
+
 NEEDS = {
     "damage": lambda: None if os.path.exists("scripts/damage.sh") else "no scripts/damage.sh",
     "zoo": lambda: None if os.path.exists("scripts/zoo.sh") else "no scripts/zoo.sh",
+    "kafka": lambda: None if kafka_jars().is_dir() else "no Apache Kafka (scripts/kafka-peer.sh fetch)",
     "root": lambda: None if os.geteuid() == 0 else "not root",
     "loop": lambda: None if os.path.exists("/dev/loop-control") else "no loop devices",
     "fuse": lambda: None if os.path.exists("/dev/fuse") else "no FUSE",
@@ -76,6 +82,7 @@ NEEDS = {
     "faketime": lambda: None if os.path.exists("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
     else "no libfaketime (scripts/setup-campaign.sh)",
     "xfs": lambda: None if shutil.which("mkfs.xfs") else "no mkfs.xfs (scripts/setup-campaign.sh)",
+    "trigger": lambda: None if os.access("/sys/fs/ext4", os.W_OK) else "no /sys/fs/ext4 to write to",
     "ext4": lambda: None if shutil.which("mkfs.ext4") else "no mkfs.ext4 (scripts/setup-campaign.sh)",
 }
 
@@ -88,11 +95,20 @@ ALL = [
          program("cuts-xfs"), ci=2, needs=("root", "loop", "xfs")),
     Tier("images", "crash images at block level recover what was promised", 10_000, "crash images", 800, 5,
          program("images"), ci=60, needs=("root", "loop", "fuse", "ext4")),
+    *(Tier(f"loss-{whom}", f"what a power cut costs {who}", 30, "power cuts", 30, minutes, program(f"loss-{whom}"), ci=1,
+           needs=("root", "loop", "ext4", *more))
+      for whom, who, minutes, more in (("kafka", "Apache Kafka with its defaults", 8, ("kafka",)),
+                                       ("page-cache", "where answers do not wait for the flush, as in Kafka", 2, ()),
+                                       ("flush", "where they do: nothing", 2, ()))),
     Tier("full-disk", "a full disk: reads go on, the error names the file, writes go on when there is room", 100,
          "full disks", 20, 2, fault("full-disk"), ci=2, needs=("root", "loop", "ext4")),
     Tier("inodes", "no inodes: the same", 100, "times without inodes", 20, 2, fault("inodes"), ci=2, needs=("root",)),
     Tier("read-only", "a start on what cannot be written says so, and changes nothing", 20, "read-only starts", 10, 1,
          fault("read-only"), ci=1, needs=("root", "loop", "ext4")),
+    Tier("failed-flush", "writes or flushes fail with EIO: never acknowledged later, reads go on, nothing lost", 50,
+         "failed flushes", 10, 1, fault("failed-flush"), ci=2, needs=("root", "loop", "fuse", "ext4")),
+    Tier("turns-read-only", "the file system turns read-only: reads go on, writes are refused, nothing lost", 50,
+         "disks that turned read-only", 10, 1, fault("turns-read-only"), ci=2, needs=("root", "loop", "ext4", "trigger")),
     Tier("descriptors", "no descriptors: those who are connected are served, the others later", 20,
          "times without descriptors", 10, 1, fault("descriptors"), ci=1, needs=("root",)),
     Tier("pause", "SIGSTOP under load: nothing lost", 50, "pauses", 10, 2, fault("pause"), ci=1),

@@ -81,6 +81,11 @@ impl Image {
 }
 
 impl Ground for Image {
+    fn settle(&self) {
+        let directory = File::open(&self.at).expect("a mounted image can be opened");
+        rustix::fs::syncfs(directory).expect("a sound file system can be flushed");
+    }
+
     fn cut(&self) {
         let directory = File::open(&self.at).expect("a mounted image can be opened");
         let how = WITHOUT_LOG_FLUSH;

@@ -15,11 +15,21 @@ use crate::stage::Stage;
 /// Sparse: only what a run writes is there.
 const DISK_MIB: u64 = 8 << 10;
 
+/// One run of the kill loop.
+pub struct Trial<'a> {
+    pub kind: Kind,
+    /// Kills take the power along.
+    pub file_system: Option<&'a str>,
+    pub counts_losses: bool,
+    pub count: u64,
+    pub seed: u64,
+}
+
 /// Half of the kills in each durability.
 pub fn kill(orders: &Orders) -> Value {
     let half = orders.count.div_ceil(2);
-    let flush = run(orders, "flush", None, half);
-    let page_cache = run(orders, "page-cache", None, orders.count - half);
+    let flush = run(&trial(orders, "flush", None, half));
+    let page_cache = run(&trial(orders, "page-cache", None, orders.count - half));
     let is_ok = flush["result"] == "ok" && page_cache["result"] == "ok";
     json!({
         "tier": "kills", "unit": "kills", "seed": orders.seed,
@@ -29,41 +39,43 @@ pub fn kill(orders: &Orders) -> Value {
     })
 }
 
-/// Power cuts on `ext4` or `xfs`, where an answer to acks=all waits for the flush; or Apache Kafka with its defaults.
+/// Power cuts on `ext4` or `xfs`, where an answer to acks=all waits for the flush.
 pub fn cut(orders: &Orders, file_system: &'static str) -> Value {
     if let Err(error) = own_mounts() {
         return json!({"result": "failed", "figures": {"error": error}});
     }
-    let result = run(orders, "flush", Some(file_system), orders.count);
-    let tier = if orders.kafka.is_some() { format!("cuts-kafka-{file_system}") } else { format!("cuts-{file_system}") };
+    let result = run(&trial(orders, "flush", Some(file_system), orders.count));
     json!({
-        "tier": tier, "unit": "power cuts", "seed": orders.seed,
+        "tier": format!("cuts-{file_system}"), "unit": "power cuts", "seed": orders.seed,
         "result": result["result"], "count": result["count"], "figures": result["figures"],
     })
 }
 
-fn run(orders: &Orders, durability: &'static str, file_system: Option<&str>, count: u64) -> Value {
+fn trial<'a>(orders: &Orders, durability: &'static str, file_system: Option<&'a str>, count: u64) -> Trial<'a> {
+    let kind = Kind::Milena { binary: orders.binary.clone(), durability };
+    Trial { kind, file_system, counts_losses: false, count, seed: orders.seed }
+}
+
+pub fn run(trial: &Trial<'_>) -> Value {
     let directory = tempfile::Builder::new().prefix("campaign").tempdir().expect("a directory for the run");
-    let ground = match file_system.map(|kind| Image::make(kind, directory.path(), DISK_MIB)).transpose() {
+    let ground = match trial.file_system.map(|kind| Image::make(kind, directory.path(), DISK_MIB)).transpose() {
         Ok(image) => image,
         Err(error) => return json!({"result": "failed", "count": 0, "figures": {"error": error}}),
     };
     let data = ground.as_ref().map_or(directory.path(), |image| &image.at).join("data");
-    let kind = match &orders.kafka {
-        Some(script) => Kind::Kafka { script: script.clone() },
-        None => Kind::Milena { binary: orders.binary.clone(), durability },
-    };
     let ground = ground.map(|image| Box::new(image) as Box<dyn Ground>);
-    let launcher = Launcher { kind, data, log: directory.path().join("broker.out"), ground };
+    let launcher = Launcher { kind: trial.kind.clone(), data, log: directory.path().join("broker.out"), ground };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let stage = Stage::new(orders.seed, now, orders.kafka.is_some());
+    let is_kafka = matches!(trial.kind, Kind::Kafka { .. });
+    let mut stage = Stage::new(trial.seed, now, is_kafka);
+    stage.counts_losses = trial.counts_losses;
     let mut run = Loop::begin(&stage, &launcher);
-    let outcome = run.whole(count, None);
-    run.conclude(file_system.unwrap_or(durability), &outcome);
+    let outcome = run.whole(trial.count, None);
+    run.conclude(trial.file_system.unwrap_or("kills"), &outcome);
     let result = figures(&run, &stage, &outcome);
-    let kafka = orders.kafka.is_some();
     drop(run);
-    if !stage.findings().is_empty() && !kafka {
+    let is_served_again = outcome.acked_records > 0;
+    if !stage.findings().is_empty() && !(trial.counts_losses && is_served_again) {
         let (said, _) = launcher.said_since(0);
         eprintln!("campaign: what the broker said last:\n{}", tail(&said, 60));
         keep(&launcher.data);
@@ -81,7 +93,8 @@ fn figures(run: &Loop<'_>, stage: &Stage, outcome: &Outcome) -> Value {
         "result": if findings.is_empty() && outcome.acked_records > 0 { "ok" } else { "failed" },
         "count": run.kills,
         "figures": {
-            "acked_records": outcome.acked_records,
+            "acked_records": stage.acked_records(),
+            "judged_records": outcome.acked_records,
             "lost": outcome.lost,
             "lost_percent": lost_percent,
             "duplicated": outcome.duplicated,

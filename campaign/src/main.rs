@@ -21,6 +21,7 @@ mod dice;
 mod groups;
 mod image;
 mod kills;
+mod loss;
 mod process;
 #[path = "../../tests/kill_loop/producers.rs"]
 #[allow(dead_code)]
@@ -46,12 +47,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-milena-campaign TIER [--binary PATH] [--seed N] [--count N] [--seconds N] [--kafka SCRIPT] [--out FILE]
+milena-campaign TIER [--binary PATH] [--seed N] [--count N] [--seconds N] [--out FILE]
 
   kills      SIGKILL under mixed load, half of them in each durability
-  cuts-ext4  power cuts under mixed load; with --kafka scripts/kafka-peer.sh against Apache Kafka's defaults
+  cuts-ext4  power cuts under mixed load
   cuts-xfs
+  loss-kafka, loss-page-cache, loss-flush
+             power cuts on ext4 under one and the same load; what was acknowledged and is gone is counted
   images     crash images at block level: lost, reordered and torn writes
+  disk       a disk of --count MiB for faults.py, that fails when it is told to: no tier of its own
   soak       mixed load at a moderate rate for so many seconds: memory, descriptors and threads stay flat, nothing is lost
 ";
 
@@ -61,14 +65,13 @@ pub struct Orders {
     pub seed: u64,
     pub count: u64,
     pub seconds: u64,
-    /// Apache Kafka is tried instead, started by this script.
-    pub kafka: Option<PathBuf>,
     /// Where the result goes besides standard output.
     pub out: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     match orders() {
+        Ok((tier, orders)) if tier == "disk" => blocks::failing::serve(orders.count),
         Ok((tier, orders)) => run_tier(&tier, &orders),
         Err(error) => {
             eprintln!("milena-campaign: {error}\n\n{HELP}");
@@ -81,14 +84,13 @@ fn orders() -> Result<(String, Orders), lexopt::Error> {
     use lexopt::prelude::*;
     let mut tier = None;
     let binary = PathBuf::from("target/release/milena");
-    let mut orders = Orders { binary, seed: 0, count: 20, seconds: 60, kafka: None, out: None };
+    let mut orders = Orders { binary, seed: 0, count: 20, seconds: 60, out: None };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("binary") => orders.binary = parser.value()?.into(),
             Long("seed") => orders.seed = parser.value()?.parse()?,
             Long("count") => orders.count = parser.value()?.parse()?,
-            Long("kafka") => orders.kafka = Some(parser.value()?.into()),
             Long("seconds") => orders.seconds = parser.value()?.parse()?,
             Long("out") => orders.out = Some(parser.value()?.into()),
             Value(word) if tier.is_none() => tier = Some(word.string()?),
@@ -103,6 +105,9 @@ fn run_tier(tier: &str, orders: &Orders) -> ExitCode {
         "kills" => kills::kill(orders),
         "cuts-ext4" => kills::cut(orders, "ext4"),
         "cuts-xfs" => kills::cut(orders, "xfs"),
+        "loss-kafka" => loss::run(orders, "kafka"),
+        "loss-page-cache" => loss::run(orders, "page-cache"),
+        "loss-flush" => loss::run(orders, "flush"),
         "images" => blocks::run(orders),
         "soak" => soak::run(orders),
         _ => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+#[derive(Clone)]
 pub enum Kind {
     Milena { binary: PathBuf, durability: &'static str },
     Kafka { script: PathBuf },
@@ -16,6 +17,8 @@ pub enum Kind {
 
 /// What the data directory lies on, where a kill is to take the power along.
 pub trait Ground: Sync {
+    /// Everything that was written until now is on the disk.
+    fn settle(&self);
     /// Nothing that is not on the disk now will ever be.
     fn cut(&self);
     /// The disk as the power cut left it; no process has a file open there.

@@ -28,6 +28,9 @@ pub struct Stage {
     pub texts: Texts,
     /// Apache Kafka keeps fewer promises: after a start it knows one batch of a producer, and forgets DeleteRecords.
     pub is_kafka: bool,
+    /// Losses are counted and nothing is demanded. Producers are plain: an idempotent one never gets over the loss of what it
+    /// was acknowledged.
+    pub counts_losses: bool,
     /// Rests last this many times longer than the kill loop's.
     pub pace: u32,
     pub marks: Vec<Mark>,
@@ -76,6 +79,7 @@ impl Stage {
             seed,
             texts: Texts { seed, start_ms },
             is_kafka,
+            counts_losses: false,
             pace: 1,
             marks: PLACES.iter().map(|_| Mark::default()).collect(),
             commits: Commits::default(),

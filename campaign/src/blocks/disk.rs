@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -39,6 +39,8 @@ pub struct Shared {
     /// Every flush and every write is answered with EIO.
     pub fails_flushes: AtomicBool,
     pub fails_writes: AtomicBool,
+    /// How many were answered so.
+    pub failures: AtomicU64,
 }
 
 impl Shared {
@@ -62,6 +64,12 @@ impl Shared {
     pub fn take_events(&self) -> Vec<Event> {
         self.is_watched.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.events())
+    }
+
+    fn is_failing(&self, what: &AtomicBool) -> bool {
+        let fails = what.load(Ordering::SeqCst);
+        self.failures.fetch_add(u64::from(fails), Ordering::SeqCst);
+        fails
     }
 
     fn note(&self, event: Event) {
@@ -183,7 +191,7 @@ impl Filesystem for Served {
     ) {
         let at = at as usize;
         let mut bytes = self.0.bytes();
-        if self.0.fails_writes.load(Ordering::SeqCst) || at + data.len() > bytes.len() {
+        if self.0.is_failing(&self.0.fails_writes) || at + data.len() > bytes.len() {
             return reply.error(Errno::EIO);
         }
         bytes[at..at + data.len()].copy_from_slice(data);
@@ -192,7 +200,7 @@ impl Filesystem for Served {
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        if self.0.fails_flushes.load(Ordering::SeqCst) {
+        if self.0.is_failing(&self.0.fails_flushes) {
             return reply.error(Errno::EIO);
         }
         self.0.note(Event::Flush);

@@ -5,6 +5,7 @@
 
 mod check;
 pub mod disk;
+pub mod failing;
 mod image;
 mod workload;
 
