@@ -3,15 +3,17 @@
 #
 #   scripts/kafka-peer.sh fetch                                      the jars, by their Maven coordinates
 #   scripts/kafka-peer.sh run --data DIR [--port 29092] [--set K=V]  formats DIR if it is empty, then becomes the broker
+#   scripts/kafka-peer.sh format --data DIR [--port 29092]           formats DIR only
 #   scripts/kafka-peer.sh tool CLASS [ARG...]                        becomes one of Kafka's command line tools
 #
 # The broker is this script's own process (exec), so its pid is the one to stop. The controller listens on port + 1.
+# With --official it runs with the flags of Kafka's own start script, for measurements; else with less of everything.
 # Internal topics get one replica, and groups start without the initial rebalance delay, to spare every suite 3 s.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=${MILENA_TOOLS:-$root/.tools}
 jars=$tools/kafka-4.3.1
-command=${1:?fetch, run or tool}
+command=${1:?fetch, run, format or tool}
 shift
 
 fetch() { "$root/scripts/setup-clients.sh" kafka-java; }
@@ -50,12 +52,13 @@ P
 
 case $command in
 fetch) fetch;;
-run)
-  port=29092 data='' settings=()
+run|format)
+  port=29092 data='' settings=() official=''
   while [ $# -gt 0 ]; do
     case $1 in
       --data) data=$2; shift 2;;
       --port) port=$2; shift 2;;
+      --official) official=1; shift;;
       --set) settings+=("$2"); shift 2;;
       *) echo "unknown flag $1" >&2; exit 2;;
     esac
@@ -69,6 +72,12 @@ run)
     cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AA' | tr -d '=')
     small_java -Dlog4j2.level=WARN kafka.tools.StorageTool format --cluster-id "$cluster" \
       --config "$data/server.properties" >&2
+  fi
+  [ "$command" = run ] || exit 0
+  if [ -n "$official" ]; then
+    exec java -Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
+      -XX:+ExplicitGCInvokesConcurrent -Djava.awt.headless=true \
+      -Dlog4j2.configurationFile="$data/log4j2.xml" -cp "$jars/*" kafka.Kafka "$data/server.properties"
   fi
   exec java -Xmx512m -Xms256m -server -XX:+UseSerialGC -Djava.awt.headless=true \
     -Dlog4j2.configurationFile="$data/log4j2.xml" -cp "$jars/*" kafka.Kafka "$data/server.properties"

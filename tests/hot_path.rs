@@ -5,13 +5,14 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../benches/counts/allocations.rs"]
+mod allocations;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -24,41 +25,8 @@ const REQUESTS: u64 = 200;
 
 // ---- allocations ---------------------------------------------------------------------------------------------------------
 
-/// Counts what all threads of this process ask for.
-struct Counting;
-
-static COUNT: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicU64 = AtomicU64::new(0);
-
-fn note(bytes: usize) {
-    COUNT.fetch_add(1, Ordering::Relaxed);
-    BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
-        unsafe { System.realloc(block, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// A client that allocates nothing while it is counted.
 struct Raw {
@@ -88,9 +56,9 @@ impl Raw {
 /// Allocations and allocated bytes of one request, when it has been asked often enough to have warmed everything up.
 fn allocations(raw: &mut Raw, frame: &[u8]) -> (u64, u64) {
     (0..REQUESTS).for_each(|_| _ = raw.ask(frame));
-    let before = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    let before = allocations::of_all_threads();
     (0..REQUESTS).for_each(|_| _ = raw.ask(frame));
-    let after = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    let after = allocations::of_all_threads();
     ((after.0 - before.0) / REQUESTS, (after.1 - before.1) / REQUESTS)
 }
 

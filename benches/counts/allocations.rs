@@ -1,7 +1,11 @@
-//! An allocator that counts what is asked of it and hands it on to the system's.
+//! An allocator that counts what is asked of it, by this thread and by all of the process, and hands it on to the system's.
+//! `tests/hot_path.rs` uses it, too.
+
+#![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub struct Counting;
 
@@ -10,9 +14,18 @@ thread_local! {
     static ASKED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
+/// The same of all threads.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
 /// Allocations and bytes of this thread since it began.
 pub fn so_far() -> (u64, u64) {
     ASKED.get()
+}
+
+/// Allocations and bytes of the process since it began.
+pub fn of_all_threads() -> (u64, u64) {
+    (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed))
 }
 
 pub fn since(before: (u64, u64)) -> (u64, u64) {
@@ -21,6 +34,8 @@ pub fn since(before: (u64, u64)) -> (u64, u64) {
 }
 
 fn note(bytes: usize) {
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
     // A thread that is ending has no counter any more, and nothing left to count.
     let _ = ASKED.try_with(|asked| {
         let (count, sum) = asked.get();
