@@ -15,6 +15,7 @@ use super::catalog::{self, Setting};
 use super::commands;
 use super::environment::{self, Environment};
 use super::image::{self, Dialect};
+use super::image_file::{self, Mounted};
 use super::listener::Endpoint;
 use super::properties;
 
@@ -71,12 +72,28 @@ pub(super) struct Values {
 impl Sources {
     /// What this process was told: the file of `--config`, its environment, its `--override`s.
     pub fn of_process(config: Option<&Path>, overrides: Vec<String>) -> Result<Sources, String> {
-        let file = config.map(read_file).transpose()?;
-        let environment = std::env::vars_os()
+        let mut environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
+        let mut notes = Vec::new();
+        let file = match config {
+            Some(path) => Some(read_file(path, &environment, &mut notes)?),
+            None => match image_file::find(Path::new("/"), &environment)? {
+                Some(Mounted { path, is_all }) => {
+                    let file = read_file(&path, &environment, &mut notes)?;
+                    if is_all {
+                        let (kept, note) = image_file::without_settings(environment, &path);
+                        environment = kept;
+                        notes.extend(note);
+                    }
+                    Some(file)
+                }
+                None => None,
+            },
+        };
         let host_name = host_name();
         let (environment, remarks) = commands::carry_out(environment::with_secrets(environment)?, &host_name);
+        let remarks = notes.into_iter().chain(remarks).collect();
         Ok(Sources { file, environment, overrides, host_name, mounts: image::mounts(), remarks })
     }
 }
@@ -299,11 +316,21 @@ pub(super) fn is_of_one_listener(name: &str) -> bool {
     name.starts_with("listener.name.")
 }
 
-fn read_file(path: &Path) -> Result<(String, String), String> {
+/// In an image a file that everybody may change is a remark: where Docker runs in a virtual machine, every mounted file is
+/// shown with such rights, and in the container there is nobody else.
+fn read_file(
+    path: &Path,
+    environment: &[(String, String)],
+    notes: &mut Vec<String>,
+) -> Result<(String, String), String> {
     let shown = path.display().to_string();
     let advice = "give --config the path of a server.properties";
     let bytes = std::fs::read(path).map_err(|error| format!("{shown} cannot be read ({error}); {advice}"))?;
-    refuse_world_writable(path, &shown)?;
+    let is_in_image = environment.iter().any(|(name, _)| name == environment::DIALECT);
+    match refuse_world_writable(path, &shown) {
+        Err(sentence) if is_in_image => notes.push(sentence),
+        checked => checked?,
+    }
     Ok((shown, properties::decode(bytes)))
 }
 

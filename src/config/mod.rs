@@ -12,6 +12,7 @@ pub mod environment;
 mod generated;
 pub mod group;
 pub mod image;
+mod image_file;
 pub mod listener;
 pub mod load;
 pub mod log;
@@ -379,6 +380,12 @@ impl Settings {
         let unknown = self.values.user_settings().filter(|(name, _, _)| load::known(name).is_none());
         rows.extend(unknown.filter_map(|(name, _, _)| self.row(name, false)));
         align(&rows)
+    }
+
+    /// What was set, by whomever, and what an image has filled in, as a `server.properties` that says the same. Secrets are
+    /// in it.
+    pub fn as_properties(&self) -> String {
+        self.values.user_settings().map(|(name, text, _)| properties::line(name, text) + "\n").collect()
     }
 
     fn row(&self, name: &str, all: bool) -> Option<[String; 4]> {

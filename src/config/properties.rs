@@ -34,6 +34,29 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Malformed> {
     Ok(entries)
 }
 
+/// One setting as a line of a file, so that [`parse`] finds the same again.
+pub fn line(name: &str, value: &str) -> String {
+    format!("{}={}", escape(name, true), escape(value, false))
+}
+
+/// Blanks at the beginning of a value would be taken for those around the `=`; in a name any of them would end it.
+fn escape(text: &str, is_name: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for (index, c) in text.chars().enumerate() {
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            '\u{c}' => escaped.push_str("\\f"),
+            ' ' if is_name || index == 0 => escaped.push_str("\\ "),
+            '=' | ':' | '#' | '!' if is_name => escaped.extend(['\\', c]),
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
+}
+
 /// The text of a file: UTF-8, or the Latin-1 that Java reads such files as.
 pub fn decode(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect())
@@ -222,6 +245,11 @@ mod tests {
         #[test]
         fn a_plain_pair_reads_back(name in "[a-z][a-z.]{0,20}", value in "[a-zA-Z0-9:/,._-]{0,30}") {
             prop_assert_eq!(read(&format!("{name}={value}")), pair(&name, &value));
+        }
+
+        #[test]
+        fn a_written_line_reads_back(name in "[a-z =:#!\\\\\\n\\t\\f]{1,20}", value in any::<String>()) {
+            prop_assert_eq!(read(&(line(&name, &value) + "\n")), pair(&name, &value));
         }
     }
 }
