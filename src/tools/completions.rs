@@ -34,7 +34,8 @@ fn bash() -> String {
         "_milena() {\n  local tool=${1##*/} words=''\n  tool=${tool%.sh}\n  if [ \"$tool\" = milena ]; then\n    \
          if [ \"$COMP_CWORD\" = 1 ]; then\n      COMPREPLY=($(compgen -W \"",
     );
-    let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).chain(["config", "--help", "--version"]).collect();
+    let names: Vec<&str> =
+        TOOLS.iter().map(|tool| tool.name).chain(["config", "doctor", "health", "--help", "--version"]).collect();
     text += &names.join(" ");
     text += "\" -- \"$2\"))\n      return\n    fi\n    tool=${COMP_WORDS[1]}\n  fi\n  case $tool in\n";
     for tool in TOOLS {

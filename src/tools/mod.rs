@@ -44,6 +44,9 @@ mod kafka_leader_election;
 mod kafka_log_dirs;
 mod kafka_metadata_quorum;
 mod kafka_producer_perf_test;
+mod kafka_run_class;
+mod kafka_server_start;
+mod kafka_server_stop;
 mod kafka_storage;
 mod kafka_topics;
 mod kafka_transactions;
@@ -108,6 +111,9 @@ pub const TOOLS: &[Tool] = &[
     kafka_verifiable_consumer::TOOL,
     kafka_storage::TOOL,
     kafka_dump_log::TOOL,
+    kafka_server_start::TOOL,
+    kafka_server_stop::TOOL,
+    kafka_run_class::TOOL,
     cub::TOOL,
     install::TOOL,
     completions::TOOL,
