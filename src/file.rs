@@ -2,6 +2,7 @@
 //! knowing the other.
 
 pub mod descriptors;
+pub mod owner;
 
 use std::fmt;
 use std::io;

@@ -11,8 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use milena::clock::{Clock, SystemClock};
 use milena::config::{Settings, Sources};
+use milena::file::owner;
 use milena::house::House;
 use milena::storage::disk::RealDisk;
+use milena::storage::log_dir;
 use milena::tools::doctor::{self, Verdict};
 use milena::tools::{self, Tool};
 
@@ -20,7 +22,9 @@ const HELP: &str = "\
 milena: a broker that speaks the Kafka protocol
 
   milena [--config server.properties] [--override NAME=VALUE]...
-  milena config [--all] [--config FILE] [--override NAME=VALUE]...   what was understood, and from where
+  milena config [--all] [--config FILE] [--override NAME=VALUE]...   what was understood, and from where;
+                               with --properties as a server.properties that says the same, passwords and all
+  milena health [HOST:PORT]    exit 0 if a broker answers there, or where these settings put it; for health checks
   milena doctor [HOST:PORT]    looks at a broker as a client would, and at disk, clock and directory; says what to do
   milena tools                 Kafka's command line tools: milena kafka-topics --list, or by their own names after
                                milena tools install DIR; each tells its flags with --help
@@ -38,6 +42,10 @@ struct Flags {
     overrides: Vec<String>,
     show_config: bool,
     all: bool,
+    /// `milena config --properties`
+    as_properties: bool,
+    /// `milena health`, and the address that was given to it.
+    health: Option<Option<String>>,
     /// `milena doctor`, and the address that was given to it.
     doctor: Option<Option<String>>,
 }
@@ -76,6 +84,7 @@ fn parse_flags() -> Result<Option<Flags>, lexopt::Error> {
             Long("config") => flags.config = Some(parser.value()?.into()),
             Long("override") => flags.overrides.push(parser.value()?.string()?),
             Long("all") => flags.all = true,
+            Long("properties") => flags.as_properties = true,
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(None);
@@ -85,7 +94,9 @@ fn parse_flags() -> Result<Option<Flags>, lexopt::Error> {
                 return Ok(None);
             }
             Value(word) if flags.doctor.is_some() => flags.doctor = Some(Some(word.string()?)),
+            Value(word) if flags.health.is_some() => flags.health = Some(Some(word.string()?)),
             Value(word) if word == "config" => flags.show_config = true,
+            Value(word) if word == "health" => flags.health = Some(None),
             Value(word) if word == "doctor" => flags.doctor = Some(None),
             other => return Err(other.unexpected()),
         }
@@ -98,10 +109,14 @@ fn run(flags: Flags) -> ExitCode {
         Ok(sources) => sources,
         Err(error) => return complain(&error),
     };
-    let settings = match Settings::load(&sources) {
+    let mut settings = match Settings::load(&sources) {
         Ok(settings) => settings,
         Err(refusals) => return complain(&refusals.0.join("\nmilena: ")),
     };
+    if flags.show_config && flags.as_properties {
+        print!("{}", settings.as_properties());
+        return ExitCode::SUCCESS;
+    }
     if flags.show_config {
         print!("{}", settings.table(flags.all));
         settings.remarks.iter().for_each(|remark| println!("note: {remark}"));
@@ -109,6 +124,19 @@ fn run(flags: Flags) -> ExitCode {
     }
     if let Some(target) = flags.doctor {
         return examine(target.as_deref(), &settings);
+    }
+    if let Some(target) = flags.health {
+        return match doctor::answers(target.as_deref(), &settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(sentence) => complain(&sentence),
+        };
+    }
+    if settings.in_image {
+        match leave_root(&settings.storage.log_dir) {
+            Ok(None) => {}
+            Ok(Some(remark)) => settings.remarks.push(remark),
+            Err(sentence) => return complain(&sentence),
+        }
     }
     start_logging(settings.log_level.as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -119,6 +147,13 @@ fn run(flags: Flags) -> ExitCode {
     // Nothing is waited for any more: what matters has been flushed, or had its time.
     runtime.shutdown_background();
     code
+}
+
+/// An image starts as root, so that it can make a volume its own; the broker is not to stay it. Returns what is to be said if
+/// it does. A directory that Apache Kafka has used keeps its owner.
+fn leave_root(log_dir: &Path) -> Result<Option<String>, String> {
+    log_dir::refuse_apache_kafka(&RealDisk, log_dir).map_err(|error| error.to_string())?;
+    Ok(owner::step_down(log_dir).err())
 }
 
 fn examine(target: Option<&str>, settings: &Settings) -> ExitCode {
@@ -146,10 +181,11 @@ async fn serve(settings: Settings) -> ExitCode {
         (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         (Err(error), _) | (_, Err(error)) => return complain(&format!("cannot listen for signals: {error}")),
     };
+    let in_image = settings.in_image;
     let mut signalled = pin!(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => stopped_by(15, in_image),
+            _ = interrupt.recv() => stopped_by(2, in_image),
         }
     });
     let speaks_to_scripts = settings.in_image || !std::io::stdout().is_terminal();
@@ -157,7 +193,7 @@ async fn serve(settings: Settings) -> ExitCode {
     let start = House::start(settings, Arc::new(RealDisk), Arc::new(SystemClock::default()));
     let house = tokio::select! {
         // A long recovery is given up like a kill: the next start does it again.
-        () = &mut signalled => return ExitCode::SUCCESS,
+        code = &mut signalled => return code,
         started = start => match started {
             Ok(house) => house,
             Err(error) => return complain(&error.to_string()),
@@ -167,14 +203,19 @@ async fn serve(settings: Settings) -> ExitCode {
     if speaks_to_scripts {
         print_readiness(&house);
     }
-    signalled.await;
+    let code = signalled.await;
     tracing::info!("stopping");
     if tokio::time::timeout(STOP_PATIENCE, house.stop()).await.is_err() {
         tracing::warn!("stopped without waiting any longer; the next start will check the logs");
         return ExitCode::FAILURE;
     }
     tracing::info!("stopped");
-    ExitCode::SUCCESS
+    code
+}
+
+/// A clean stop is a success; in an image it is what a JVM ends with, 143 or 130, which those who watch a container know.
+fn stopped_by(signal: u8, in_image: bool) -> ExitCode {
+    if in_image { ExitCode::from(128 + signal) } else { ExitCode::SUCCESS }
 }
 
 fn say_ready(house: &House, log_dir: &Path) {

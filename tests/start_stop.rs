@@ -21,7 +21,11 @@ struct Program {
 
 impl Program {
     fn start(directory: &Path) -> Program {
-        let mut child = command(directory, &[]).stderr(Stdio::piped()).spawn().expect("the program starts");
+        Program::from(command(directory, &[]))
+    }
+
+    fn from(mut command: Command) -> Program {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
@@ -91,6 +95,60 @@ async fn a_restart_keeps_everything() {
         assert_eq!(values(&client.fetch("t", 1, 0).await.records), [(0, b"a".to_vec()), (1, b"b".to_vec())]);
         assert_eq!(client.produce("t", 1, batch(&[b"c"])).await, Ok(2));
     }
+}
+
+/// Who watches a container knows what a JVM ends with.
+#[test]
+fn a_stop_in_an_image_has_the_code_of_its_signal() {
+    let home = tempfile::tempdir().unwrap();
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let directory = home.path().join(signal);
+        let mut command = command(&directory, &[]);
+        command.env("MILENA_DIALECT", "auto");
+        let mut program = Program::from(command);
+        assert_eq!(program.signal(signal).code(), Some(code), "SIG{signal}");
+        assert!(directory.join(".kafka_cleanshutdown").exists());
+    }
+}
+
+/// What `milena config --properties` writes says the same when it is read.
+#[test]
+fn settings_are_written_as_a_file_that_says_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let written = |arguments: &[&str]| {
+        let mut command = command(home.path(), &["num.partitions=7", "log.retention.ms=5"]);
+        let output = command.args(arguments).stdout(Stdio::piped()).output().expect("the program runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let first = written(&["config", "--properties"]);
+    assert!(first.contains("num.partitions=7\n") && first.contains("listeners=PLAINTEXT://127.0.0.1:0\n"), "{first}");
+    let file = home.path().join("written.properties");
+    std::fs::write(&file, &first).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_milena"))
+        .env_clear()
+        .args(["config", "--properties", "--config", &file.display().to_string()])
+        .output()
+        .expect("the program runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), first);
+}
+
+/// `milena health`, for health checks of images that have nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_an_exit_code() {
+    let health = |address: String| {
+        tokio::task::spawn_blocking(move || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+            let output = command.env_clear().args(["health", &address]).output().expect("the program runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        })
+    };
+    let broker = TestBroker::start().await;
+    let address = format!("127.0.0.1:{}", broker.port());
+    assert_eq!(health(address.clone()).await.unwrap(), (Some(0), String::new()));
+    broker.stop().await;
+    let (code, said) = health(address.clone()).await.unwrap();
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with(&format!("milena: no broker answers on {address}: ")), "{said}");
 }
 
 /// I23: a second process on the directory is refused, and the first goes on.
@@ -235,7 +293,7 @@ async fn readiness_is_said_once_and_not_too_early() {
             // From here on nobody reads stderr, which is no reason to end.
         }
         let mut program = Program { child, port: 0 };
-        assert!(program.signal("TERM").success());
+        assert_eq!(program.signal("TERM").code(), Some(143), "in an image");
         said.extend(lines);
         for words in ["Transitioning from RECOVERY to RUNNING", "Kafka Server started", "[KafkaServer id=7] started"] {
             assert_eq!(said.iter().filter(|line| line.contains(words)).count(), 1, "{words}: {said:?}");

@@ -369,7 +369,7 @@ fn directory_id(file: &Path, properties: &HashMap<&str, &str>) -> Result<Uuid, E
 /// What Apache Kafka wrote is left as it is, to the byte. Its formats are ours, but its metadata log holds records of a quorum
 /// that we would not understand. It is known by files that it always makes and we never do, or by the version of
 /// `meta.properties` that it had with ZooKeeper.
-fn refuse_apache_kafka(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
+pub fn refuse_apache_kafka(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
     const ITS_FILES: [&str; 2] = ["__cluster_metadata-0/quorum-state", "bootstrap.checkpoint"];
     let its_file = ITS_FILES.into_iter().find(|name| disk.exists(&path.join(name)));
     let sign = match its_file {

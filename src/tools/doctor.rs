@@ -57,6 +57,14 @@ pub fn examine(target: Option<&str>, settings: &Settings, now: Timestamp, tell: 
     all_good
 }
 
+/// The shortest look, for health checks: does something that speaks Kafka answer there?
+pub fn answers(target: Option<&str>, settings: &Settings) -> Result<(), String> {
+    let address = target.map_or_else(|| own_address(settings), str::to_string);
+    let found = address.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let answer = found.and_then(|found| connect(&found)).and_then(|mut stream| api_count(&mut stream));
+    answer.map(drop).map_err(|error| format!("no broker answers on {address}: {error}"))
+}
+
 fn good(sentence: impl Into<String>) -> Finding {
     Finding { verdict: Verdict::Good, sentence: sentence.into() }
 }
