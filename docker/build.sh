@@ -34,6 +34,9 @@ cp "$binary" "$context/milena"
 cp -r docker/image docker/Dockerfile docker/Dockerfile.scratch "$context"
 chmod -R u=rwX,go=rX "$context/image"
 chmod 755 "$context/milena"
+# Directories of the scratch image, where nothing can be run to make them: any user may write there.
+mkdir -p "$context/empty/var/lib/kafka/data" "$context/empty/tmp"
+chmod 1777 "$context/empty/var/lib/kafka/data" "$context/empty/tmp"
 export DOCKER_BUILDKIT=0
 
 docker build --quiet --tag "$tag:latest" --build-arg "BASE=$base" "$context"

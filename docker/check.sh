@@ -309,7 +309,7 @@ check_scratch() {
   # Names are resolved without the files of a C library.
   start -e KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://nowhere.invalid:9092 "$scratch" && ready
 }
-runs_as_scratch() { equal "the user of the broker" "$(docker top "$container" -o uid | tail -1 | tr -d ' ')" 1000; }
+runs_as_scratch() { equal "the user of the broker" "$(docker top "$container" -o pid,uid | awk 'END{print $2}')" 1000; }
 
 # ---- running them -----------------------------------------------------------------------------------------------------
 
