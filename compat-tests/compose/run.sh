@@ -9,6 +9,6 @@ command -v docker-compose > /dev/null || { echo "# docker-compose is missing, ru
 export COMPAT_RUN=$$ MILENA_TOOLS=$tools
 trap 'sweep "milena.compat=$COMPAT_RUN"; sweep "com.docker.compose.project=milenacompat$COMPAT_RUN"' EXIT
 # In a subshell, which `bounded` replaces: the sweep comes after it.
-# Most of the time goes by in docker-compose and in health checks every five seconds.
-export SUITE_TIMEOUT=${SUITE_TIMEOUT:-600}
+# Two minutes on a quiet machine, which go by in docker-compose and in health checks; many times that on a busy one.
+export SUITE_TIMEOUT=${SUITE_TIMEOUT:-900}
 (bounded ${inside[@]+"${inside[@]}"} "$tools/clients/compose/bin/python" "$here/test_compose.py" "$@")

@@ -13,5 +13,5 @@ tidy() {
   docker image ls 'milena-compat/*' --format '{{.Repository}}:{{.Tag}}' | xargs -r docker rmi > /dev/null 2>&1 || true
 }
 trap tidy EXIT
-export SUITE_TIMEOUT=${SUITE_TIMEOUT:-420}
+export SUITE_TIMEOUT=${SUITE_TIMEOUT:-600}
 (bounded ${inside[@]+"${inside[@]}"} "$tools/clients/testcontainers/bin/python" "$here/test_testcontainers.py" "$@")
