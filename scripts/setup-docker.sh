@@ -132,6 +132,15 @@ make_base() {
 
 try_pull() { docker pull -q debian:bookworm-slim > /dev/null 2>&1 && docker tag debian:bookworm-slim "$base"; }
 
+# An engine may answer and yet be unable to run anything, on kernels that lack what it needs: then there is none.
+can_run() {
+  local why
+  why=$(timeout 60 docker run --rm --pull never "$base" true 2>&1) && return 0
+  echo "the engine cannot run a container: $(echo "$why" | tail -1 | cut -c1-200)" >&2
+  stop_engine
+  return 1
+}
+
 setup() {
   mkdir -p "$state"
   exec 9> "$state/.lock"
@@ -142,6 +151,7 @@ setup() {
   export DOCKER_HOST=$host
   make_base
   [ -z "$dry" ] || return 0
+  can_run
   say "$(docker version --format '{{.Server.Version}}') at $host, base $(docker image inspect "$base" --format '{{.Size}}' | awk '{printf "%.0f MB", $1 / 1e6}')"
   own_pid > /dev/null && say "stop it with scripts/setup-docker.sh stop" || true
 }
