@@ -307,7 +307,7 @@ impl Opening<'_> {
         report: &mut RecoveryReport,
     ) -> Result<Scanned, Error> {
         let (start, mut end) = match self.hint.recovery_point {
-            point if point > segment.base_offset => segment.seek(self.disk, point)?,
+            point if point > segment.base_offset && !bug(5) => segment.seek(self.disk, point)?,
             _ => (0, segment.base_offset),
         };
         segment.rewind(self.disk, start, end)?;

@@ -16,7 +16,9 @@
 //! simulation stops a broker at any write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSlice};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -63,7 +65,8 @@ pub enum Node {
 /// What stands on a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
-    names: BTreeMap<PathBuf, Node>,
+    /// By path, in the order of their bytes: what lies in a directory stands together.
+    names: BTreeMap<OsString, Node>,
     files: BTreeMap<FileId, Vec<u8>>,
 }
 
@@ -71,13 +74,13 @@ impl Image {
     /// The paths and contents of all files.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
         self.names.iter().filter_map(|(path, node)| match node {
-            Node::File(file) => Some((path.as_path(), self.content(*file))),
+            Node::File(file) => Some((Path::new(path), self.content(*file))),
             Node::Dir => None,
         })
     }
 
     pub fn get(&self, path: &Path) -> Option<&[u8]> {
-        match self.names.get(path) {
+        match self.names.get(path.as_os_str()) {
             Some(Node::File(file)) => Some(self.content(*file)),
             _ => None,
         }
@@ -85,13 +88,13 @@ impl Image {
 
     /// Replaces a file's content, or removes the file.
     pub fn set(&mut self, path: &Path, content: Option<Vec<u8>>) {
-        match (self.names.get(path), content) {
+        match (self.names.get(path.as_os_str()), content) {
             (Some(Node::File(file)), Some(content)) => drop(self.files.insert(*file, content)),
-            (_, None) => drop(self.names.remove(path)),
+            (_, None) => drop(self.names.remove(path.as_os_str())),
             (_, Some(content)) => {
                 let file = self.files.keys().next_back().map_or(0, |last| last + 1);
                 self.files.insert(file, content);
-                self.names.insert(path.to_path_buf(), Node::File(file));
+                self.names.insert(path.into(), Node::File(file));
             }
         }
     }
@@ -102,16 +105,16 @@ impl Image {
 
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::MakeDir(path) => drop(self.names.insert(path.clone(), Node::Dir)),
+            Op::MakeDir(path) => drop(self.names.insert(path.into(), Node::Dir)),
             Op::Link(path, file) => {
-                self.names.insert(path.clone(), Node::File(*file));
+                self.names.insert(path.into(), Node::File(*file));
                 self.files.entry(*file).or_default();
             }
-            Op::Unlink(path) => drop(self.names.remove(path)),
+            Op::Unlink(path) => drop(self.names.remove(path.as_os_str())),
             Op::Rename { moved, .. } => {
                 for (from, to, node) in moved {
-                    self.names.remove(from);
-                    self.names.insert(to.clone(), *node);
+                    self.names.remove(from.as_os_str());
+                    self.names.insert(to.into(), *node);
                 }
             }
             Op::Write { file, at, bytes } => write(self.files.entry(*file).or_default(), *at, bytes),
@@ -120,12 +123,23 @@ impl Image {
         }
     }
 
+    /// A path and all below it.
+    fn below(&self, path: &Path) -> impl DoubleEndedIterator<Item = (&Path, Node)> {
+        let is_below = move |name: &Path| name == path || name.starts_with(path);
+        let from = self.names.range::<OsStr, _>((Bound::Included(path.as_os_str()), Bound::Unbounded));
+        // Names that begin as this one does and go on may stand between ("a", "a-b", "a/c").
+        let beginning =
+            from.take_while(move |(name, _)| name.as_encoded_bytes().starts_with(path.as_os_str().as_encoded_bytes()));
+        let named: Vec<_> = beginning.map(|(name, node)| (Path::new(name), *node)).collect();
+        named.into_iter().filter(move |(name, _)| is_below(name))
+    }
+
     /// Names whose directory did not make it are gone with it.
     fn prune(&mut self) {
-        let dirs: BTreeSet<PathBuf> =
+        let dirs: BTreeSet<OsString> =
             self.names.iter().filter(|(_, node)| **node == Node::Dir).map(|(path, _)| path.clone()).collect();
-        let reachable = |path: &Path| path.ancestors().skip(1).all(|parent| is_root(parent) || dirs.contains(parent));
-        self.names.retain(|path, _| reachable(path));
+        let is_there = |dir: &Path| is_root(dir) || dirs.contains(dir.as_os_str());
+        self.names.retain(|path, _| Path::new(path).ancestors().skip(1).all(is_there));
         let named: BTreeSet<FileId> = self
             .names
             .values()
@@ -219,7 +233,13 @@ impl<'a> Crashes<'a> {
 
     /// What a crash at this place could leave.
     pub fn image(&self, cut: &Cut) -> Image {
+        self.cut(cut).0
+    }
+
+    /// The same, and what it cost.
+    pub fn cut(&self, cut: &Cut) -> (Image, Losses) {
         let mut image = self.durable.clone();
+        let mut losses = Losses::default();
         let count = self.pending.len();
         let mut seed = match cut {
             Cut::Random(seed) => seed.clone(),
@@ -240,10 +260,36 @@ impl<'a> Crashes<'a> {
                 Cut::LastOnly => Fate::Lost,
                 Cut::Random(_) => [Fate::Kept, Fate::Kept, Fate::Lost, Fate::Torn, Fate::Zeros][seed.below(5) as usize],
             };
+            losses.note(op, fate);
             suffer(&mut image, op, fate, &mut seed);
         }
         image.prune();
-        image
+        (image, losses)
+    }
+}
+
+/// How many of the operations that were not flushed a crash changed, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    pub lost: u64,
+    pub torn: u64,
+    pub zeroed: u64,
+    /// Kept, though data that was written before it is not there.
+    pub reordered: u64,
+    pub names: u64,
+}
+
+impl Losses {
+    fn note(&mut self, op: &Op, fate: Fate) {
+        let is_behind_a_loss = self.lost + self.torn + self.zeroed > 0;
+        match (fate, op) {
+            (Fate::Lost, Op::Write { .. }) => self.lost += 1,
+            (Fate::Torn, Op::Write { .. }) => self.torn += 1,
+            (Fate::Zeros, Op::Write { .. }) => self.zeroed += 1,
+            (Fate::Kept, Op::Write { .. }) if is_behind_a_loss => self.reordered += 1,
+            (Fate::Lost, op) if file_of(op).is_none() => self.names += 1,
+            _ => {}
+        }
     }
 }
 
@@ -327,10 +373,19 @@ struct State {
     /// After so many more successful reads, all fail.
     reads_fail: bool,
     syncs: u64,
+    failures: Failures,
     /// After so many more operations nothing works any more.
     dies_after: Option<u64>,
     /// Told of every operation that is done, and with `None` that the disk has died.
     witness: Option<Witness>,
+}
+
+/// How often a disk could not do what it was asked, though it lived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// For want of room.
+    pub full: u64,
+    pub flushes: u64,
 }
 
 /// Somebody who sees what is done to a disk.
@@ -351,6 +406,15 @@ impl SimDisk {
     /// Everything that was done to it so far.
     pub fn ops(&self) -> Vec<Op> {
         self.state().ops.clone()
+    }
+
+    /// The same, for the last to ask.
+    pub fn take_ops(&self) -> Vec<Op> {
+        std::mem::take(&mut self.state().ops)
+    }
+
+    pub fn failures(&self) -> Failures {
+        self.state().failures
     }
 
     pub fn op_count(&self) -> usize {
@@ -457,7 +521,7 @@ impl State {
         if is_root(path) {
             return Ok(Node::Dir);
         }
-        let found = self.now.names.get(path).copied();
+        let found = self.now.names.get(path.as_os_str()).copied();
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{} is not there", path.display())))
     }
 
@@ -487,12 +551,18 @@ impl State {
         Some(kept.content(file).to_vec())
     }
 
+    fn full(&mut self) -> io::Error {
+        self.failures.full += 1;
+        io::Error::new(io::ErrorKind::StorageFull, "no space left on the simulated disk")
+    }
+
     /// The outcome of a flush.
     fn sync_outcome(&mut self) -> bool {
         self.syncs += 1;
         match self.sync_fails_after {
             Some(0) => {
                 self.sync_fails_after = None;
+                self.failures.flushes += 1;
                 false
             }
             Some(left) => {
@@ -508,10 +578,6 @@ fn dead() -> io::Error {
     io::Error::other("the simulated disk is dead")
 }
 
-fn full() -> io::Error {
-    io::Error::new(io::ErrorKind::StorageFull, "no space left on the simulated disk")
-}
-
 fn flush_failed() -> io::Error {
     io::Error::other("the simulated disk failed a flush")
 }
@@ -525,7 +591,7 @@ impl Disk for SimDisk {
             Err(_) if create => {
                 state.check_parent(path)?;
                 if state.max_files.is_some_and(|max| state.now.files().count() >= max) {
-                    return Err(full());
+                    return Err(state.full());
                 }
                 let file = state.next_file;
                 state.next_file += 1;
@@ -549,8 +615,8 @@ impl Disk for SimDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
         state.node(path)?;
-        let inside = state.now.names.keys().filter(|name| name.parent() == Some(path));
-        Ok(inside.filter_map(|name| Some(name.file_name()?.to_string_lossy().into_owned())).collect())
+        let inside = state.now.below(path).filter(|(name, _)| name.parent() == Some(path));
+        Ok(inside.filter_map(|(name, _)| Some(name.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -561,12 +627,13 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.node(from)?;
         state.check_parent(to)?;
-        let below = state.now.names.iter().filter(|(path, _)| path.starts_with(from));
-        let moved = below
+        let moved = state
+            .now
+            .below(from)
             .map(|(path, node)| {
                 let rest = path.strip_prefix(from).expect("it starts with it");
                 let target = if rest.as_os_str().is_empty() { to.to_path_buf() } else { to.join(rest) };
-                (path.clone(), target, *node)
+                (path.to_path_buf(), target, node)
             })
             .collect();
         state.act(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf(), moved })
@@ -581,7 +648,7 @@ impl Disk for SimDisk {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.node(path)?;
-        let below: Vec<PathBuf> = state.now.names.keys().rev().filter(|name| name.starts_with(path)).cloned().collect();
+        let below: Vec<PathBuf> = state.now.below(path).rev().map(|(name, _)| name.to_path_buf()).collect();
         below.into_iter().try_for_each(|name| state.act(Op::Unlink(name)))
     }
 
@@ -664,13 +731,13 @@ impl DiskFile for SimFile {
             bytes.truncate(fits as usize);
         }
         state.act(Op::Write { file: self.file, at: position, bytes })?;
-        if short { Err(full()) } else { Ok(()) }
+        if short { Err(state.full()) } else { Ok(()) }
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        let state = self.state();
+        let mut state = self.state();
         let more = len.saturating_sub(state.now.content(self.file).len() as u64);
-        if more > state.room() { Err(full()) } else { Ok(()) }
+        if more > state.room() { Err(state.full()) } else { Ok(()) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

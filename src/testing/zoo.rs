@@ -1,6 +1,6 @@
-//! The bug zoo: small breaks of the real code, each of which some check must catch (`scripts/zoo.sh`). They are compiled with
-//! the feature `zoo` only, which no release has; `MILENA_BUG=n` then lets one out. Without the feature every call is `false`
-//! when compiled, and the code around it is gone.
+//! The bug zoo: small breaks of the real code, each of which some check must catch (`scripts/zoo.sh`). They are in builds for
+//! tests only (unit tests, and the feature `testing`); `MILENA_BUG=n` then lets one out. In a release every call is `false` when
+//! compiled, and the code around it is gone.
 //!
 //! The numbers are those of the list this project tests itself against; those that are missing belong to transactions,
 //! replication and logins, which are not there yet.
@@ -27,7 +27,7 @@ pub const BUGS: &[(u8, &str, &str)] = &[
 ];
 
 /// Is this bug at large?
-#[cfg(feature = "zoo")]
+#[cfg(any(test, feature = "testing"))]
 pub fn bug(number: u8) -> bool {
     static CHOSEN: std::sync::OnceLock<Option<u8>> = std::sync::OnceLock::new();
     let chosen = CHOSEN.get_or_init(|| std::env::var("MILENA_BUG").ok()?.parse().ok());
@@ -35,7 +35,7 @@ pub fn bug(number: u8) -> bool {
 }
 
 /// Never, where there is no zoo.
-#[cfg(not(feature = "zoo"))]
+#[cfg(not(any(test, feature = "testing")))]
 #[inline(always)]
 pub const fn bug(_number: u8) -> bool {
     false

@@ -9,17 +9,12 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 
 use super::audit::list_offset;
 use super::caller::{Caller, Lost, text, topic_name};
+use super::codes::{KAFKA_STORAGE_ERROR, POLICY_VIOLATION, REQUEST_TIMED_OUT, passes};
 use super::history::{History, Place};
 use super::life::{Actor, Life};
 use super::world::World;
 use crate::net::BoxFuture;
 use crate::testing::seed::Seed;
-
-const REQUEST_TIMED_OUT: i16 = 7;
-const POLICY_VIOLATION: i16 = 44;
-const KAFKA_STORAGE_ERROR: i16 = 56;
-const NOT_CONTROLLER: i16 = 41;
-const NOT_COORDINATOR: i16 = 16;
 
 /// A topic as a resource of configs.
 const TOPIC: i8 = 2;
@@ -44,7 +39,7 @@ impl Admin {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    async fn session(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
+    async fn work_on(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
         loop {
             let (pause, what, place) = {
                 let mut state = self.state();
@@ -113,7 +108,8 @@ impl Admin {
         let response = caller.ask(1, &request).await?;
         life.world.count("reconfigurations", 1);
         match response.responses[0].error_code {
-            0 | REQUEST_TIMED_OUT | KAFKA_STORAGE_ERROR | NOT_COORDINATOR | NOT_CONTROLLER => {}
+            0 => {}
+            code if passes(code) => {}
             code => life.world.violated(format!("IncrementalAlterConfigs is answered with {code}")),
         }
         Ok(())
@@ -125,7 +121,7 @@ impl Admin {
         let chosen = life.world.history(|history| {
             let known = history.place(place);
             let offset = known.start + (roll % (known.end - known.start).max(1) as u64) as i64;
-            let number = known.records.range(offset..).next().map(|(_, number)| *number);
+            let number = known.records(offset..i64::MAX).next().map(|(_, number)| number);
             Ok(number.map(|number| history.sent[number as usize].timestamp))
         });
         let Some(Some(time)) = chosen else { return Ok(()) };
@@ -153,8 +149,7 @@ fn is_first(
     found_time: i64,
     may_lose: bool,
 ) -> Result<(), String> {
-    let known = history.place(place).clone();
-    let has_time = |number: &u64| history.sent[*number as usize].timestamp >= time;
+    let (sent, known) = history.sent_and_place(place);
     if offset >= 0 && found_time < time {
         return Err(format!("I8: {place:?} at {time}: {offset} is answered, of {found_time}"));
     }
@@ -162,21 +157,19 @@ fn is_first(
         return Ok(());
     }
     let end = if offset < 0 { known.end } else { offset };
-    match known.records.range(known.deletable_to.min(end)..end).find(|(_, number)| has_time(number)) {
+    match known.records(known.deletable_to..end).find(|(_, number)| sent[*number as usize].timestamp >= time) {
         Some((earlier, _)) => Err(format!("I8: {place:?} at {time}: {offset} is answered, but {earlier} comes before")),
         None => Ok(()),
     }
 }
 
 impl Actor for Admin {
-    fn run(self: Arc<Self>, life: Arc<Life>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            loop {
-                let mut caller = Caller::connect(&life);
-                let _ = self.session(&life, &mut caller).await;
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        })
+    fn session<'a>(&'a self, life: &'a Arc<Life>, caller: &'a mut Caller) -> BoxFuture<'a, Result<(), Lost>> {
+        Box::pin(self.work_on(life, caller))
+    }
+
+    fn pause_ms(&self, _: &Life) -> u64 {
+        500
     }
 
     fn progress(&self) -> u64 {

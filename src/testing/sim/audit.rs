@@ -1,7 +1,6 @@
 //! Makes the topics of a run, and looks through everything that stands in them: what was acknowledged is there, nothing
 //! else is, in order and without gaps.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages as m;
@@ -9,11 +8,12 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 
 use super::caller::{Caller, Lost, text, topic_name};
-use super::history::{Fate, History, Place};
+use super::codes::TOPIC_ALREADY_EXISTS;
+use super::history::{History, Known, Place, Sent, Standing};
 use super::life::Life;
+use super::plan::TopicPlan;
 use super::reader;
 
-const TOPIC_ALREADY_EXISTS: i16 = 36;
 pub const EARLIEST: i64 = -2;
 pub const LATEST: i64 = -1;
 
@@ -76,7 +76,7 @@ async fn look_at(life: &Arc<Life>, caller: &mut Caller, place: Place) -> Result<
     if end < shown {
         life.world.violated(format!("I1/I6: {place:?} ends at {end}, but {shown} was acknowledged or shown"));
     }
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     let mut at = start;
     while at < end {
         let read = reader::fetch(life, caller, &[(place, at)], 0, 1_000_000).await.map_err(ask)?;
@@ -88,104 +88,106 @@ async fn look_at(life: &Arc<Life>, caller: &mut Caller, place: Place) -> Result<
         if read.code != 0 || read.next == at {
             return Err(format!("reading at {at} of {start} to {end}: code {}, no progress", read.code));
         }
-        found.extend(read.records.iter().copied());
+        // What came meanwhile is for the next time.
+        found.extend(read.records.iter().filter(|(offset, _)| *offset < end));
         at = read.next;
     }
-    // What came meanwhile is for the next time.
-    found.split_off(&end);
     // Asked before: the history stands behind the lock of the world.
     let latest_wall = life.wall_at_most_ms();
-    life.world.history(|history| check(history, place, &found, start, end, &topic, latest_wall));
+    life.world.history(|history| Look { place, topic: &topic, found: &found, start, end, latest_wall }.check(history));
     Ok(())
 }
 
-fn check(
-    history: &mut History,
+/// What an audit found in a partition, all of it from its start to its end.
+///
+/// Every record was held against the history when it was read, so its number is the one that is known for its offset (I3).
+/// What an earlier audit found of records that are still the same needs no second look: `gone_to` and `ordered_to`.
+struct Look<'a> {
     place: Place,
-    found: &BTreeMap<i64, u64>,
+    topic: &'a TopicPlan,
+    found: &'a [Standing],
     start: i64,
     end: i64,
-    topic: &super::plan::TopicPlan,
     latest_wall: i64,
-) -> Result<(), String> {
-    let known = history.place(place).clone();
-    if start < known.start {
-        return Err(format!("I21: the log start of {place:?} fell from {} to {start}", known.start));
-    }
-    history.place(place).start = start;
-    check_start(history, place, &known.records, start, topic, latest_wall)?;
-    if topic.compacted {
-        return latest_per_key(history, place, &known.records, found, start, end);
-    }
-    if found.len() as i64 != end - start {
-        return Err(format!("I4: {place:?} has {} records from {start} to {end}", found.len()));
-    }
-    let missing = known.records.range(start..end.max(start)).find(|(offset, number)| found.get(offset) != Some(number));
-    if let Some((offset, number)) = missing {
-        return Err(format!("I1: record {number} at {offset} of {place:?} is gone"));
-    }
-    in_order(history, place, found)
 }
 
-/// What went from the front must have been allowed to go.
-fn check_start(
-    history: &History,
-    place: Place,
-    records: &BTreeMap<i64, u64>,
-    start: i64,
-    topic: &super::plan::TopicPlan,
-    latest_wall: i64,
-) -> Result<(), String> {
-    let deletable_to = history.places.get(&place).map_or(0, |known| known.deletable_to);
-    for (offset, number) in records.range(deletable_to.min(start)..start) {
-        let timestamp = history.sent[*number as usize].timestamp;
-        let may_go = topic.retention_ms.is_some_and(|ms| timestamp.saturating_add(ms as i64) <= latest_wall);
-        if !may_go && !topic.compacted {
+impl Look<'_> {
+    fn check(&self, history: &mut History) -> Result<(), String> {
+        let (sent, known) = history.sent_and_place(self.place);
+        self.check_start(sent, known)?;
+        if !self.found.is_sorted_by(|one, next| one.0 < next.0) {
+            return Err(format!("I4: {:?} shows its records out of their order", self.place));
+        }
+        if self.topic.compacted {
+            return self.latest_per_key(known);
+        }
+        self.complete(known)?;
+        self.in_order(sent, known)
+    }
+
+    /// What went from the front must have been allowed to go.
+    fn check_start(&self, sent: &[Sent], known: &mut Known) -> Result<(), String> {
+        let Look { place, start, .. } = *self;
+        if start < known.start {
+            return Err(format!("I21: the log start of {place:?} fell from {} to {start}", known.start));
+        }
+        known.start = start;
+        let may_go = |number: u64| {
+            let timestamp = sent[number as usize].timestamp;
+            self.topic.retention_ms.is_some_and(|ms| timestamp.saturating_add(ms as i64) <= self.latest_wall)
+        };
+        let gone = known.deletable_to.max(known.gone_to)..start;
+        if !self.topic.compacted
+            && let Some((offset, number)) = known.records(gone).find(|(_, number)| !may_go(*number))
+        {
             return Err(format!("I20/I24: record {number} at {offset} of {place:?} went before its time"));
         }
+        known.gone_to = start;
+        Ok(())
     }
-    Ok(())
-}
 
-/// I80: the last record of every key stays.
-fn latest_per_key(
-    history: &History,
-    place: Place,
-    records: &BTreeMap<i64, u64>,
-    found: &BTreeMap<i64, u64>,
-    start: i64,
-    end: i64,
-) -> Result<(), String> {
-    let mut latest = BTreeMap::new();
-    for (offset, number) in records.range(start..) {
-        latest.insert(history.sent[*number as usize].key, (*offset, *number));
-    }
-    match latest.values().find(|(offset, number)| *offset < end && found.get(offset) != Some(number)) {
-        Some((offset, number)) => {
-            Err(format!("I80: record {number} at {offset} of {place:?}, the last of its key, is gone"))
+    /// I1, I4: everything that is known is there, and no offset without a record.
+    fn complete(&self, known: &Known) -> Result<(), String> {
+        let Look { place, start, end, .. } = *self;
+        let mut found = self.found.iter();
+        if let Some((offset, number)) = known.records(start..end).find(|known| found.next() != Some(known)) {
+            return Err(format!("I1: record {number} at {offset} of {place:?} is gone"));
         }
-        None => Ok(()),
-    }
-}
-
-/// I5: the records of an idempotent producer stand in the order in which they were sent, once each, none left out before
-/// one that was acknowledged.
-fn in_order(history: &History, place: Place, found: &BTreeMap<i64, u64>) -> Result<(), String> {
-    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
-    for (offset, number) in found {
-        let sent = &history.sent[*number as usize];
-        let Some(producer) = sent.producer else { continue };
-        if let Some(before) = last.insert(producer, *number)
-            && before >= *number
-        {
-            return Err(format!("I5: at {offset} of {place:?} record {number} stands behind {before}"));
+        match self.found.len() as i64 == end - start {
+            true => Ok(()),
+            false => Err(format!("I4: {place:?} has {} records from {start} to {end}", self.found.len())),
         }
     }
-    let lost = history.sent.iter().enumerate().find(|(_, sent)| {
-        sent.place == place && sent.fate == Fate::Acked && sent.offset.is_none_or(|offset| offset < 0)
-    });
-    match lost {
-        Some((number, _)) => Err(format!("I1: record {number} was acknowledged without a place")),
-        None => Ok(()),
+
+    /// I80: the last record of every key stays.
+    fn latest_per_key(&self, known: &Known) -> Result<(), String> {
+        let is_gone = |standing: &Standing| self.found.binary_search(standing).is_err();
+        match known.latest(self.start..self.end).find(is_gone) {
+            Some((offset, number)) => {
+                let place = self.place;
+                Err(format!("I80: record {number} at {offset} of {place:?}, the last of its key, is gone"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// I5: the records of an idempotent producer stand in the order in which they were sent, once each, none left out.
+    fn in_order(&self, sent: &[Sent], known: &mut Known) -> Result<(), String> {
+        if self.start > known.ordered_to {
+            // What stood between has gone: the order begins anew.
+            known.last_of.clear();
+        }
+        let first = self.found.partition_point(|(offset, _)| *offset < known.ordered_to);
+        for (offset, number) in &self.found[first..] {
+            let one = &sent[*number as usize];
+            let Some(producer) = one.producer else { continue };
+            let before = known.last_of.insert(producer, *number);
+            if before.is_some() && before != one.before {
+                let what = format!("record {number} stands behind {before:?}, but was sent behind {:?}", one.before);
+                return Err(format!("I5: at {offset} of {:?} {what}", self.place));
+            }
+        }
+        known.ordered_to = self.end;
+        Ok(())
     }
 }

@@ -26,7 +26,6 @@ pub async fn torment(life: &Arc<Life>, mut dice: Seed) {
             return;
         }
         if life.now_ms() >= crash_at_ms {
-            life.world.count("crashes", 1);
             life.disk.die_after(dice.below(120));
             // An idle broker writes nothing to die with.
             sleep_ms(2_000).await;
@@ -61,19 +60,16 @@ async fn strike(life: &Arc<Life>, dice: &mut Seed) {
             }
         }
         2 if faults.slow_disk => {
-            life.world.count("slow disk", 1);
             life.flush_ms.store(50 + dice.below(3_000), Ordering::SeqCst);
             sleep_ms(dice.below(10_000)).await;
             life.flush_ms.store(FLUSH_MS, Ordering::SeqCst);
         }
         3 if faults.full_disk => {
-            life.world.count("full disk", 1);
             life.disk.set_capacity(Some(life.disk.used() + dice.below(3_000)));
             sleep_ms(dice.below(10_000)).await;
             life.disk.set_capacity(None);
         }
         4 if faults.failed_flush && dice.one_in(4) => {
-            life.world.count("failed flushes", 1);
             life.disk.fail_sync(dice.below(10));
         }
         5 if faults.clock_jumps => {

@@ -14,6 +14,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use uuid::Uuid;
 
 use super::caller::{Caller, Lost, text, topic_name};
+use super::codes::{TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION};
 use super::life::{Actor, Life};
 use super::world::World;
 use crate::net::BoxFuture;
@@ -21,9 +22,6 @@ use crate::record::{self, Builder, DecompressLimits, Header};
 use crate::testing::seed::Seed;
 use crate::types::Timestamp;
 
-const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-const TOPIC_ALREADY_EXISTS: i16 = 36;
-const UNKNOWN_TOPIC_ID: i16 = 100;
 const NAME: &str = "churn";
 const GROUP: &str = "churn-group";
 
@@ -71,7 +69,7 @@ impl Churn {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    async fn session(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
+    async fn work_on(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
         loop {
             let pause = 200 + self.state().dice.below(3_000);
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -147,9 +145,27 @@ impl Churn {
         Ok((answer.error_code, answer.base_offset))
     }
 
-    /// All values, or `None` where they cannot be read now.
+    /// All values, or `None` where they cannot be read now. A fetch gives what one segment holds: it takes as many as it takes.
     async fn read(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<Option<Vec<(i64, String)>>, Lost> {
-        let partition = FetchPartition::default().with_partition(0).with_partition_max_bytes(1_000_000);
+        let mut values = Vec::new();
+        loop {
+            let at = values.last().map_or(0, |(offset, _)| offset + 1);
+            match self.read_from(life, caller, at).await? {
+                Some(more) if more.is_empty() => return Ok(Some(values)),
+                Some(more) => values.extend(more),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    async fn read_from(
+        &self,
+        life: &Arc<Life>,
+        caller: &mut Caller,
+        at: i64,
+    ) -> Result<Option<Vec<(i64, String)>>, Lost> {
+        let partition =
+            FetchPartition::default().with_partition(0).with_fetch_offset(at).with_partition_max_bytes(1_000_000);
         let topic = FetchTopic::default().with_topic(topic_name(NAME)).with_partitions(vec![partition]);
         let request =
             m::FetchRequest::default().with_replica_id((-1).into()).with_max_bytes(1_000_000).with_topics(vec![topic]);
@@ -166,7 +182,8 @@ impl Churn {
                 return Err(Lost);
             };
             for record in batch.records().flatten() {
-                values.push((record.offset.0, String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned()));
+                let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
+                values.push((record.offset.0, value));
             }
             bytes = &bytes[header.size()..];
         }
@@ -243,15 +260,16 @@ impl Churn {
 }
 
 impl Actor for Churn {
-    fn run(self: Arc<Self>, life: Arc<Life>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            loop {
-                let mut caller = Caller::connect(&life);
-                let _ = self.session(&life, &mut caller).await;
-                caller.hang_up();
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        })
+    fn session<'a>(&'a self, life: &'a Arc<Life>, caller: &'a mut Caller) -> BoxFuture<'a, Result<(), Lost>> {
+        Box::pin(self.work_on(life, caller))
+    }
+
+    fn pause_ms(&self, _: &Life) -> u64 {
+        500
+    }
+
+    fn hangs_up(&self) -> bool {
+        true
     }
 
     fn progress(&self) -> u64 {

@@ -12,8 +12,7 @@ pub struct Groups {
 
 #[derive(Default)]
 pub struct Group {
-    /// The highest generation that a member has been told of.
-    pub generation: i32,
+    generation: Generation,
     /// What the leader of a generation gave to each member, and who has been told so.
     plan: Option<Plan>,
     commits: BTreeMap<Place, Commits>,
@@ -22,6 +21,28 @@ pub struct Group {
     /// The longest time since the last commit in which nobody was.
     longest_silence_ms: u64,
     last_value: i64,
+}
+
+/// What is known of a group's generation.
+///
+/// A generation is written down when its leader's plan is; until then a coordinator has it in memory only, and forgets it
+/// with a restart or when its log refuses an append, as Kafka's does when a partition moves. What a member was given in a
+/// generation it was given after that, so this one can never be forgotten.
+#[derive(Clone, Copy, Default)]
+pub struct Generation {
+    /// The highest that a member has joined, in this life of the broker.
+    joined: i32,
+    /// How often the disk had failed when that one asked.
+    failures: u64,
+    /// The highest in which a member was given its part.
+    written: i32,
+}
+
+impl Generation {
+    /// The lowest that may be at large now that the disk has failed so often.
+    pub fn at_least(&self, failures: u64) -> i32 {
+        if failures == self.failures { self.joined.max(self.written) } else { self.written }
+    }
 }
 
 struct Plan {
@@ -43,9 +64,9 @@ const RETENTION_MS: u64 = 55_000;
 const GRACE_MS: u64 = 2_500;
 
 impl Groups {
-    /// The broker starts anew: a generation that was not stable is forgotten, as it is with Kafka.
+    /// The broker starts anew: a generation that was not written down is forgotten.
     pub fn restarted(&mut self) {
-        self.by_name.values_mut().for_each(|group| (group.generation, group.plan) = (0, None));
+        self.by_name.values_mut().for_each(|group| (group.generation.joined, group.plan) = (0, None));
     }
 
     pub fn of(&mut self, name: &str) -> &mut Group {
@@ -66,14 +87,27 @@ impl Group {
         self.longest_silence_ms = self.longest_silence_ms.max(GRACE_MS);
     }
 
-    /// A member joined a generation; `before` is the one that was known when it asked.
-    pub fn joined(&mut self, generation: i32, before: i32) -> Result<(), String> {
-        let is_older = generation < before;
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// A member joined a generation; `before` is what was known when it asked, `failures` how often the disk had failed then
+    /// and has failed now.
+    pub fn joined(&mut self, generation: i32, before: Generation, [then, now]: [u64; 2]) -> Result<(), String> {
+        let least = before.at_least(now);
+        let is_older = generation < least;
         // A group that was empty may have been forgotten, and begins anew.
         if is_older && self.longest_silence_ms < GRACE_MS {
-            return Err(format!("I61: generation {generation} after {before}"));
+            return Err(format!("I61: generation {generation} after {least}"));
         }
-        self.generation = if is_older { generation } else { generation.max(self.generation) };
+        if is_older {
+            self.generation = Generation::default();
+        }
+        if then > self.generation.failures || self.generation.joined == 0 {
+            (self.generation.joined, self.generation.failures) = (generation, then);
+        } else if then == self.generation.failures {
+            self.generation.joined = self.generation.joined.max(generation);
+        }
         Ok(())
     }
 
@@ -84,6 +118,7 @@ impl Group {
 
     /// A member was told what is its own in a generation (I60).
     pub fn assigned(&mut self, generation: i32, leader: &str, member: &str, places: &[Place]) -> Result<(), String> {
+        self.generation.written = self.generation.written.max(generation);
         let Some(plan) = &mut self.plan else { return Ok(()) };
         if plan.generation != generation || plan.leader != leader {
             return Ok(());

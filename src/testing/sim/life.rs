@@ -20,6 +20,7 @@ use crate::net::listener::{Door, ListenerLimits};
 use crate::testing::disk::{Op, SimDisk};
 use crate::testing::seed::Seed;
 
+use super::caller::{Caller, Lost};
 use super::clock::{BEGIN_MS, SimClock};
 use super::network::{BrokerEnd, Link};
 use super::world::World;
@@ -27,13 +28,35 @@ use super::{audit, chaos};
 
 /// A client that lives on while brokers come and go.
 pub trait Actor: Send + Sync {
-    /// Does its work until the life ends; dropped then, at any `await`.
-    fn run(self: Arc<Self>, life: Arc<Life>) -> BoxFuture<'static, ()>;
+    /// Works on one connection until that is lost; dropped with the life, at any `await`.
+    fn session<'a>(&'a self, life: &'a Arc<Life>, caller: &'a mut Caller) -> BoxFuture<'a, Result<(), Lost>>;
+
+    /// How long it waits until it connects again.
+    fn pause_ms(&self, life: &Life) -> u64;
+
+    /// Does what is on its way end with the connection? Where it must not arrive behind what comes next.
+    fn hangs_up(&self) -> bool {
+        false
+    }
 
     /// How much it got done; must grow when nothing is wrong (I112).
     fn progress(&self) -> u64;
 
     fn name(&self) -> String;
+}
+
+/// One connection after the other, until the life ends.
+async fn act(actor: Arc<dyn Actor>, life: Arc<Life>) {
+    loop {
+        let mut caller = Caller::connect(&life);
+        // Whatever it was that ended the connection: a client goes on.
+        let _ = actor.session(&life, &mut caller).await;
+        if actor.hangs_up() {
+            caller.hang_up();
+        }
+        drop(caller);
+        tokio::time::sleep(Duration::from_millis(actor.pause_ms(&life))).await;
+    }
 }
 
 /// How a life ended.
@@ -93,9 +116,12 @@ async fn attempt(
         // Recovery itself is interrupted (I11).
         disk.die_after(dice.below(60));
     }
-    let opened = Broker::open(world.plan.settings(), Arc::new(disk.clone()), clock.clone());
+    let opened = Broker::open(world.plan.settings.clone(), Arc::new(disk.clone()), clock.clone());
     let broker = match opened {
-        _ if disk.is_dead() => return End::Crashed,
+        _ if disk.is_dead() => {
+            world.count("crashes in recovery", 1);
+            return End::Crashed;
+        }
         Ok(broker) => broker,
         Err(error) => return End::Refused(error.to_string()),
     };
@@ -201,6 +227,7 @@ impl Life {
             }
         };
         let link = Link::new(number, self.fork(), Arc::new(witness), self.pulse.clone());
+        self.world.count("delayed connections", u64::from(link.is_slow()));
         links.push(Arc::downgrade(&link));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + links.len() as u16));
         self.door.admit(BrokerEnd(link.clone()), address, 0);
@@ -219,6 +246,12 @@ impl Life {
 
     pub fn fork(&self) -> Seed {
         self.dice.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).fork()
+    }
+
+    /// How often the disk could not do what it was asked in this life: what rests in memory only may be forgotten then.
+    pub fn disk_failures(&self) -> u64 {
+        let failures = self.disk.failures();
+        failures.full + failures.flushes
     }
 
     /// Milliseconds since the simulation began.
@@ -276,6 +309,7 @@ impl Life {
                     self.broker.end_flush(flushed);
                 }
                 self.world.count("flushes", 1);
+                self.world.count("slow flushes", u64::from(takes > Duration::from_millis(50)));
                 self.check();
             }
         }
@@ -292,7 +326,7 @@ impl Life {
                 Ok(Some([log.log_start_offset(), log.last_stable_offset(high), high, log.log_end_offset()]))
             });
             if let Ok(Some(offsets)) = offsets {
-                self.world.mark((partition.topic_id, partition.name.partition), &partition.name.to_string(), offsets);
+                self.world.mark((partition.topic_id, partition.name.partition), &partition.name, offsets);
             }
         }
         if self.broker.metrics.connection_panics.get() > 0 {
@@ -312,7 +346,7 @@ impl Life {
         audit::look_through(&self).await?;
         let before: Vec<u64> = actors.iter().map(|actor| actor.progress()).collect();
         for actor in actors {
-            tasks::organ("client", actor.clone().run(self.clone()));
+            tasks::organ("client", act(actor.clone(), self.clone()));
         }
         if !healthy {
             chaos::torment(&self, dice).await;

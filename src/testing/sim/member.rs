@@ -13,21 +13,12 @@ use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 
 use super::caller::{Caller, Lost, text, topic_name};
+use super::codes::{ILLEGAL_GENERATION, MEMBER_ID_REQUIRED, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, passes};
 use super::history::Place;
 use super::life::{Actor, Life};
 use super::world::World;
 use crate::net::BoxFuture;
 use crate::testing::seed::Seed;
-
-const REQUEST_TIMED_OUT: i16 = 7;
-const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
-const COORDINATOR_NOT_AVAILABLE: i16 = 15;
-const NOT_COORDINATOR: i16 = 16;
-const ILLEGAL_GENERATION: i16 = 22;
-const UNKNOWN_MEMBER_ID: i16 = 25;
-const REBALANCE_IN_PROGRESS: i16 = 27;
-const KAFKA_STORAGE_ERROR: i16 = 56;
-const MEMBER_ID_REQUIRED: i16 = 79;
 
 const SESSION_MS: i32 = 6_000;
 const REBALANCE_MS: i32 = 8_000;
@@ -76,7 +67,7 @@ impl Member {
     }
 
     /// One generation after another on one connection.
-    async fn session(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
+    async fn work_on(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
         loop {
             let next = match self.join(life, caller).await? {
                 Some(next) => next,
@@ -92,7 +83,8 @@ impl Member {
 
     /// Joins and synchronises; `None` when this is a member of a generation.
     async fn join(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<Option<Next>, Lost> {
-        let before = life.world.groups(|groups| Ok(groups.of(&self.group).generation)).unwrap_or(0);
+        let before = life.world.groups(|groups| Ok(groups.of(&self.group).generation())).unwrap_or_default();
+        let then = life.disk_failures();
         let response = caller.ask(5, &self.join_request(life)).await?;
         match response.error_code {
             0 => {}
@@ -104,13 +96,11 @@ impl Member {
         }
         let (generation, leader, own) =
             (response.generation_id, response.leader.to_string(), response.member_id.to_string());
-        let now_ms = life.now_ms();
+        let (now_ms, failures) = (life.now_ms(), [then, life.disk_failures()]);
         life.world.groups(|groups| {
             groups.of(&self.group).seen(now_ms);
-            // A coordinator whose log refused an append forgets what was not stable, as after a restart.
-            let faults = &life.world.plan.faults;
-            let forgets = faults.full_disk || faults.failed_flush;
-            groups.of(&self.group).joined(generation, if forgets { 0 } else { before })
+            let joined = groups.of(&self.group).joined(generation, before, failures);
+            joined.map_err(|what| format!("{what} of {}", self.group))
         });
         let assignments = if leader == own { self.plan(life, &response, generation, &own) } else { Vec::new() };
         {
@@ -167,6 +157,7 @@ impl Member {
             SyncGroupRequestAssignment::default().with_member_id(text(member)).with_assignment(write_places(places))
         });
         let assignments = assignments.collect();
+        life.world.count("rebalances", 1);
         life.world.groups(|groups| {
             groups.of(&self.group).planned(generation, own, given);
             Ok(())
@@ -180,11 +171,7 @@ impl Member {
             REBALANCE_IN_PROGRESS => Next::Rejoin,
             UNKNOWN_MEMBER_ID => Next::Anew,
             ILLEGAL_GENERATION => Next::Rejoin,
-            COORDINATOR_LOAD_IN_PROGRESS
-            | COORDINATOR_NOT_AVAILABLE
-            | NOT_COORDINATOR
-            | REQUEST_TIMED_OUT
-            | KAFKA_STORAGE_ERROR => Next::Pause(300),
+            code if passes(code) => Next::Pause(300),
             code => {
                 life.world.violated(format!("{what} of {} is answered with {code}", self.group));
                 Next::Pause(1_000)
@@ -212,7 +199,10 @@ impl Member {
                     tokio::time::sleep(Duration::from_millis(12_000)).await;
                     self.zombie(life, caller).await?;
                 }
-                2 => return Err(Lost),
+                2 => {
+                    life.world.count("deaths of members", 1);
+                    return Err(Lost);
+                }
                 3 => {
                     let place = self.state().assigned.first().copied();
                     if let Some(place) = place {
@@ -302,13 +292,12 @@ impl Member {
             let state = self.state();
             (state.generation, state.assigned.first().copied())
         };
-        let current = life.world.groups(|groups| Ok(groups.of(&self.group).generation)).unwrap_or(own);
-        let faults = life.world.plan.faults;
-        let is_certain = current > own && !faults.full_disk && !faults.failed_flush;
-        let Some(place) = place.filter(|_| is_certain) else { return Ok(()) };
+        let known = life.world.groups(|groups| Ok(groups.of(&self.group).generation())).unwrap_or_default();
+        let current = known.at_least(life.disk_failures());
+        let Some(place) = place.filter(|_| current > own) else { return Ok(()) };
         life.world.count("zombies", 1);
         let (code, _) = self.send_commit(life, caller, place, own).await?;
-        if code == 0 {
+        if code == 0 && known.at_least(life.disk_failures()) > own {
             let what = format!("I61: a commit to {} of generation {own} is taken in generation {current}", self.group);
             life.world.violated(what);
         }
@@ -359,21 +348,18 @@ impl Member {
 }
 
 impl Actor for Member {
-    fn run(self: Arc<Self>, life: Arc<Life>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            loop {
-                let mut caller = Caller::connect(&life);
-                let _ = self.session(&life, &mut caller).await;
-                // What is on its way must not arrive behind what comes next.
-                caller.hang_up();
-                let pause = {
-                    let mut state = self.state();
-                    let longest = if state.dice.one_in(4) && !life.healthy { 15_000 } else { 1_000 };
-                    20 + state.dice.below(longest)
-                };
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        })
+    fn session<'a>(&'a self, life: &'a Arc<Life>, caller: &'a mut Caller) -> BoxFuture<'a, Result<(), Lost>> {
+        Box::pin(self.work_on(life, caller))
+    }
+
+    fn pause_ms(&self, life: &Life) -> u64 {
+        let mut state = self.state();
+        let longest = if state.dice.one_in(4) && !life.healthy { 15_000 } else { 1_000 };
+        20 + state.dice.below(longest)
+    }
+
+    fn hangs_up(&self) -> bool {
+        true
     }
 
     fn progress(&self) -> u64 {

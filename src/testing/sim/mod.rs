@@ -20,6 +20,7 @@ mod caller;
 mod chaos;
 mod churn;
 mod clock;
+mod codes;
 mod groups;
 mod history;
 mod life;
@@ -48,6 +49,30 @@ use plan::Plan;
 use producer::Producer;
 use reader::Reader;
 use world::World;
+
+/// The faults, by the names under which a report counts how often each occurred.
+pub const FAULTS: &[&str] = &[
+    "crashes",
+    "crashes in recovery",
+    "restarts",
+    "writes lost",
+    "writes torn",
+    "writes zeroed",
+    "writes reordered",
+    "names lost",
+    "failed flushes",
+    "full disk",
+    "slow flushes",
+    "clock jumps",
+    "cuts",
+    "stalls",
+    "delayed connections",
+    "deaths of members",
+    "silent members",
+    "retries",
+    "repeats",
+    "zombies",
+];
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -116,6 +141,7 @@ fn live(world: &Arc<World>, actors: &[Arc<dyn Actor>], image: Image, dice: &mut 
     let end = runtime.block_on(life::run(world.clone(), actors, disk.clone(), dice.fork(), healthy));
     // Whatever the broker still held ends here, as with a process.
     drop(runtime);
+    tell(world, &disk, &end);
     let cut = match end {
         End::Crashed if !world.plan.durable => Cut::Killed,
         End::Crashed => power_cut(dice),
@@ -126,12 +152,25 @@ fn live(world: &Arc<World>, actors: &[Arc<dyn Actor>], image: Image, dice: &mut 
             Cut::Killed
         }
     };
-    let ops = disk.ops();
+    let ops = disk.take_ops();
     let mut crashes = Crashes::new(image, &ops);
     while crashes.advance() {}
-    let mut left = crashes.image(&cut);
+    let (mut left, losses) = crashes.cut(&cut);
+    world.count("writes lost", losses.lost);
+    world.count("writes torn", losses.torn);
+    world.count("writes zeroed", losses.zeroed);
+    world.count("writes reordered", losses.reordered);
+    world.count("names lost", losses.names);
     left.set(Path::new("/data/.lock"), None);
     left
+}
+
+/// Counts what happened to a life and its disk.
+fn tell(world: &World, disk: &SimDisk, end: &End) {
+    world.count("crashes", u64::from(matches!(end, End::Crashed) && world.violation().is_none()));
+    let failures = disk.failures();
+    world.count("full disk", failures.full);
+    world.count("failed flushes", failures.flushes);
 }
 
 fn power_cut(dice: &mut Seed) -> Cut {

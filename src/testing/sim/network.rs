@@ -63,6 +63,11 @@ impl Link {
         Arc::new(Link { number, state: Mutex::new(state), witness, pulse })
     }
 
+    /// Does it take its time, as networks do?
+    pub fn is_slow(&self) -> bool {
+        self.lock().delay_ms > 0
+    }
+
     /// Ends the connection; what is on its way arrives nowhere.
     pub fn cut(&self) {
         let mut state = self.lock();

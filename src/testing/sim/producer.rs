@@ -10,6 +10,7 @@ use kafka_protocol::messages as m;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 
 use super::caller::{Caller, Lost, topic_name};
+use super::codes::{KAFKA_STORAGE_ERROR, OUT_OF_ORDER_SEQUENCE_NUMBER, REQUEST_TIMED_OUT};
 use super::history::{Place, key_of, value_of};
 use super::life::{Actor, Life};
 use super::world::World;
@@ -18,9 +19,6 @@ use crate::record::{Builder, Compression};
 use crate::testing::seed::Seed;
 use crate::types::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 
-const REQUEST_TIMED_OUT: i16 = 7;
-const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
-const KAFKA_STORAGE_ERROR: i16 = 56;
 /// Keys of a compacted topic.
 const KEYS: u64 = 40;
 
@@ -66,7 +64,7 @@ impl Producer {
     }
 
     /// Works on one connection until it is lost.
-    async fn session(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
+    async fn work_on(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
         if self.idempotent && self.state().id.is_none() {
             let response = caller.ask(4, &init_request()).await?;
             if response.error_code != 0 {
@@ -94,6 +92,7 @@ impl Producer {
         let batches: Vec<Batch> = {
             let mut state = self.state();
             state.pending.iter_mut().for_each(|batch| batch.tries += 1);
+            life.world.count("retries", state.pending.iter().filter(|batch| batch.tries > 1).count() as u64);
             state.pending.iter().cloned().collect()
         };
         for batch in &batches {
@@ -222,15 +221,12 @@ fn init_request() -> m::InitProducerIdRequest {
 }
 
 impl Actor for Producer {
-    fn run(self: Arc<Self>, life: Arc<Life>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            loop {
-                let mut caller = Caller::connect(&life);
-                let _ = self.session(&life, &mut caller).await;
-                let pause = 20 + self.state().dice.below(500);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        })
+    fn session<'a>(&'a self, life: &'a Arc<Life>, caller: &'a mut Caller) -> BoxFuture<'a, Result<(), Lost>> {
+        Box::pin(self.work_on(life, caller))
+    }
+
+    fn pause_ms(&self, _: &Life) -> u64 {
+        20 + self.state().dice.below(500)
     }
 
     fn progress(&self) -> u64 {

@@ -8,22 +8,20 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 
 use super::audit::{EARLIEST, list_offset};
 use super::caller::{Caller, Lost, topic_name};
-use super::history::Place;
+use super::codes::{KAFKA_STORAGE_ERROR, OFFSET_OUT_OF_RANGE};
+use super::history::{Place, Standing};
 use super::life::{Actor, Life};
 use super::world::World;
 use crate::net::BoxFuture;
-use crate::record::{self, DecompressLimits, Header};
+use crate::record::Header;
 use crate::testing::seed::Seed;
-
-const OFFSET_OUT_OF_RANGE: i16 = 1;
-const KAFKA_STORAGE_ERROR: i16 = 56;
 
 /// What a fetch gave of one partition.
 pub struct Piece {
     pub place: Place,
     pub code: i16,
     /// Offsets and numbers of the records from the wanted offset on.
-    pub records: Vec<(i64, u64)>,
+    pub records: Vec<Standing>,
     /// Where to go on.
     pub next: i64,
 }
@@ -88,21 +86,13 @@ fn take_in(life: &Life, piece: &mut Piece, mut bytes: &[u8], high_watermark: i64
     let wanted = piece.next;
     while let Ok(header) = Header::read(bytes) {
         let Some(batch) = bytes.get(..header.size()) else { break };
-        if !record::checksum_matches(batch) {
-            return Err(format!("I9: a batch at {} of {place:?} does not match its checksum", header.base_offset));
-        }
-        let opened = record::open(batch, &DecompressLimits::default()).map_err(|error| error.to_string())?;
-        for record in opened.records() {
-            let record = record.map_err(|error| error.to_string())?;
-            let offset = record.offset.0;
-            if offset >= high_watermark {
-                return Err(format!("I7: {offset} of {place:?} was shown at high watermark {high_watermark}"));
-            }
-            if offset >= wanted
-                && let Some(number) = life.world.history(|history| history.read(place, offset, &record))
-            {
-                piece.records.push((offset, number));
-            }
+        let shown = life.world.history(|history| {
+            let records = history.read(place, header.base_offset.0, batch)?;
+            piece.records.extend(records.iter().filter(|(offset, _)| *offset >= wanted));
+            Ok(records.last().map_or(-1, |(offset, _)| *offset))
+        });
+        if let Some(offset) = shown.filter(|offset| *offset >= high_watermark) {
+            return Err(format!("I7: {offset} of {place:?} was shown at high watermark {high_watermark}"));
         }
         piece.next = piece.next.max(header.next_offset().0);
         bytes = &bytes[header.size()..];
@@ -146,6 +136,14 @@ impl Reader {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    async fn work_on(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
+        loop {
+            self.poll(life, caller).await?;
+            let pause = self.state().dice.below(1_000);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
     }
 
     async fn poll(&self, life: &Arc<Life>, caller: &mut Caller) -> Result<(), Lost> {
@@ -193,18 +191,12 @@ impl Reader {
 }
 
 impl Actor for Reader {
-    fn run(self: Arc<Self>, life: Arc<Life>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            loop {
-                let mut caller = Caller::connect(&life);
-                while self.poll(&life, &mut caller).await.is_ok() {
-                    let pause = self.state().dice.below(1_000);
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
-                }
-                let pause = 20 + self.state().dice.below(1_000);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        })
+    fn session<'a>(&'a self, life: &'a Arc<Life>, caller: &'a mut Caller) -> BoxFuture<'a, Result<(), Lost>> {
+        Box::pin(self.work_on(life, caller))
+    }
+
+    fn pause_ms(&self, _: &Life) -> u64 {
+        20 + self.state().dice.below(1_000)
     }
 
     fn progress(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! The fast tier: some dozens of seeds with every commit. `SEED=n` runs that one alone.
 
-use super::run;
+use std::collections::BTreeMap;
+
+use super::{FAULTS, run};
 
 /// How long each seed lives, in simulated seconds.
 const SECONDS: u64 = 20;
@@ -18,9 +20,15 @@ fn no_seed_breaks_a_promise() {
         println!("{:?}", check(seed));
         return;
     }
+    let mut counts = BTreeMap::new();
     for seed in 0..12 {
-        check(seed);
+        for (what, count) in check(seed).counts {
+            *counts.entry(what).or_insert(0) += count;
+        }
     }
+    println!("{counts:?}");
+    let absent: Vec<_> = FAULTS.iter().filter(|what| counts.get(*what).is_none_or(|count| *count == 0)).collect();
+    assert!(absent.is_empty(), "faults that never occurred: {absent:?}");
 }
 
 #[test]

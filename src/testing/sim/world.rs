@@ -9,7 +9,7 @@ use super::groups::Groups;
 use super::history::History;
 use super::plan::Plan;
 use crate::testing::seed::Seed;
-use crate::types::{Offset, TopicId};
+use crate::types::{Offset, TopicId, TopicPartition};
 
 pub struct World {
     pub plan: Plan,
@@ -130,7 +130,7 @@ impl World {
     }
 
     /// What the broker says of a partition must be in order, and must not fall (I6).
-    pub fn mark(&self, partition: (TopicId, i32), name: &str, [start, stable, high, end]: [Offset; 4]) {
+    pub fn mark(&self, partition: (TopicId, i32), name: &TopicPartition, [start, stable, high, end]: [Offset; 4]) {
         let mut state = self.lock();
         let before = state.marks.entry(partition).or_insert((high, start));
         let fell = high < before.0 || start < before.1;
