@@ -34,7 +34,7 @@ pub async fn torment(life: &Arc<Life>, mut dice: Seed) {
         let pause = (200 + dice.below(4_000)).min(left_ms).min(crash_at_ms.saturating_sub(life.now_ms()).max(1));
         sleep_ms(pause).await;
         strike(life, &mut dice).await;
-        if dice.one_in(40) && faults.crash_every_ms > 0 {
+        if dice.one_in(20) && faults.crash_every_ms > 0 {
             // A clean stop and a start.
             life.world.count("restarts", 1);
             return;

@@ -88,7 +88,18 @@ pub struct Report {
 
 /// Runs a seed for so many simulated seconds.
 pub fn run(seed: u64, seconds: u64) -> Report {
-    let world = Arc::new(World::new(Plan::new(seed, seconds)));
+    carry_out(Plan::new(seed, seconds))
+}
+
+/// The same with every fault there is, whatever the seed would have chosen.
+#[cfg(test)]
+fn run_with_every_fault(seed: u64, seconds: u64) -> Report {
+    carry_out(Plan::new(seed, seconds).with_every_fault())
+}
+
+fn carry_out(plan: Plan) -> Report {
+    let (seed, seconds) = (plan.seed, plan.seconds);
+    let world = Arc::new(World::new(plan));
     let actors = actors(&world);
     let mut dice = world.fork();
     let mut image = Image::default();
@@ -174,13 +185,13 @@ fn tell(world: &World, disk: &SimDisk, end: &End) {
 }
 
 fn power_cut(dice: &mut Seed) -> Cut {
-    match dice.below(8) {
+    match dice.below(10) {
         0 => Cut::LoseAll,
-        1 => Cut::LoseData,
-        2 => Cut::LoseNames,
-        3 => Cut::Half,
-        4 => Cut::LastOnly,
-        5 => Cut::Killed,
+        1 | 2 => Cut::LoseData,
+        3 => Cut::LoseNames,
+        4 => Cut::Half,
+        5 => Cut::LastOnly,
+        6 => Cut::Killed,
         _ => Cut::Random(dice.fork()),
     }
 }

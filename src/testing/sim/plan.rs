@@ -76,6 +76,21 @@ impl Plan {
         }
     }
 
+    #[cfg(test)]
+    pub fn with_every_fault(self) -> Plan {
+        let faults = Faults {
+            // Often enough for every kind of loss, and seldom enough for what takes its time, as zombies do.
+            crash_every_ms: [4_000, 20_000][self.seed as usize % 2],
+            cuts: true,
+            stalls: true,
+            slow_disk: true,
+            full_disk: true,
+            failed_flush: self.durable,
+            clock_jumps: true,
+        };
+        Plan { faults, groups: vec![3, 2], ..self }
+    }
+
     /// Every partition of every topic.
     pub fn places(&self) -> impl Iterator<Item = Place> {
         let topics = self.topics.iter().enumerate();
