@@ -189,7 +189,7 @@ part_clients() {
 alone() { # label, command, flags
   [[ $1 =~ $only ]] || return 0
   rm -rf "$work/milena"
-  up milena
+  up milena || { failed+=("$1"); return 0; }
   run "$@"
   down TERM
 }
@@ -206,7 +206,8 @@ part_growth() {
   alone g-100x1000   many --what members --count 100 --partitions 1000
   alone g-groups     many --what members --count 3 --groups 1000
   after_kill g-restart 10000 "$gigabytes" --batch 16K --partitions 10000 --parts-per-request 100 --inflight 2
-  segment_bytes=16384 after_kill g-segments 46 1 --batch 16K --partitions 46
+  # An index that is full after two entries closes its segment: a thousand of them for each partition.
+  index_bytes=16 after_kill g-segments 46 1 --batch 11K --partitions 46 --parts-per-request 46
 }
 
 # Fills a topic, ends the broker with SIGKILL, and sees how long it takes until every partition answers.
@@ -214,8 +215,8 @@ after_kill() { # label, partitions, gigabytes, flags of produce
   local label=$1 partitions=$2 gigabytes=$3 port; shift 3
   [[ $label =~ $only ]] || return 0
   rm -rf "$work/milena"
-  local -a settings=(${segment_bytes:+"log.segment.bytes=$segment_bytes"})
-  up milena ${settings[@]+"${settings[@]}"}
+  local -a settings=(${index_bytes:+"log.index.size.max.bytes=$index_bytes" "log.index.interval.bytes=0"})
+  up milena ${settings[@]+"${settings[@]}"} || { failed+=("$label"); return 0; }
   say "$label: filling $partitions partitions with $gigabytes GB"
   "$milena" bench produce "${targets[@]}" --topic full --keep --warm 0 --bytes "${gigabytes}G" --seconds 600 "$@" >> "$out/tables.txt"
   down KILL
