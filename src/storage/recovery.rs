@@ -203,9 +203,7 @@ impl Opening<'_> {
                 let segment = Segment::load(self.dir, base, size, txn_bytes, self.config.index_interval_bytes);
                 let facts = self.list.get(&base).copied();
                 segment.set_facts(facts);
-                if self.hint.clean || self.hint.recovery_point > base {
-                    segment.expect_first_batch(facts.and_then(|facts| facts.first_crc));
-                }
+                segment.expect_first_batch(facts.and_then(|facts| facts.first_crc));
                 Ok(segment)
             })
             .collect()

@@ -81,8 +81,8 @@ pub(super) struct Segment {
     walked: Cell<bool>,
     /// The checksum of its first batch; `None` until it is known.
     first_crc: Cell<Option<u32>>,
-    /// The file was not written by this process and not looked at yet, but its first batch is known.
-    stranger: Cell<bool>,
+    /// The same as it was noted, where this process has not looked at the file yet.
+    expected_crc: Cell<Option<u32>>,
 }
 
 impl Segment {
@@ -119,7 +119,7 @@ impl Segment {
             pinned: false,
             walked: Cell::new(size == 0),
             first_crc: Cell::new(None),
-            stranger: Cell::new(false),
+            expected_crc: Cell::new(None),
         }
     }
 
@@ -140,11 +140,11 @@ impl Segment {
         self.facts.set(facts);
     }
 
-    /// The first batch must be the one it was when the files were finished: it was flushed once. A file of the same name, from
-    /// another topic or an older copy, is not served as this one (I10).
+    /// The first batch must be the one that was noted, if it is whole. A file of the same name, from another topic or an older
+    /// copy, is not served as this one (I10).
     pub fn expect_first_batch(&self, crc: Option<u32>) {
         self.first_crc.set(crc);
-        self.stranger.set(crc.is_some() && self.size > 0);
+        self.expected_crc.set(crc.filter(|_| self.size > 0));
     }
 
     /// Every batch in it has been seen, and their offsets grow.
@@ -162,20 +162,20 @@ impl Segment {
             return Ok(file.clone());
         }
         let file = disk.open(&self.path, false).context("open", &self.path)?;
-        if self.stranger.get() {
-            self.check_first_batch(&*file)?;
+        if let Some(expected) = self.expected_crc.get() {
+            self.check_first_batch(&*file, expected)?;
         }
         Ok(slot.insert(file).clone())
     }
 
-    fn check_first_batch(&self, file: &dyn DiskFile) -> Result<(), Error> {
+    fn check_first_batch(&self, file: &dyn DiskFile, expected: u32) -> Result<(), Error> {
         let first = header_at(file, 0, self.size).context("read", &self.path)?.map(|header| header.crc);
         // A batch that does not bear out its own checksum is damage in one place, told where it is read.
-        if first != self.first_crc.get() && matches!(Walk::batches(file, 0, self.size).next_batch(), Ok(Some(_))) {
+        if first != Some(expected) && matches!(Walk::batches(file, 0, self.size).next_batch(), Ok(Some(_))) {
             let reason = "its first batch is not the one that was written to it: this is the file of another log";
             return Err(Error::corrupt(&self.path, self.base_offset, reason));
         }
-        self.stranger.set(false);
+        self.expected_crc.set(None);
         Ok(())
     }
 
@@ -334,6 +334,12 @@ impl Segment {
             self.allocated = self.size;
         }
         Ok(unflushed)
+    }
+
+    /// What is known of a segment that has one batch and no index yet.
+    pub fn first_facts(&self, end: Offset) -> SegmentFacts {
+        let first_crc = self.first_crc.get();
+        SegmentFacts { end, size: self.size, offset_entries: 0, time_entries: 0, txn_bytes: 0, first_crc }
     }
 
     fn facts_of_files(&self, end: Offset) -> SegmentFacts {

@@ -74,6 +74,9 @@ impl Log {
         self.size += batch.size() as u64;
         self.appended_since_snapshot += batch.size() as u64;
         self.log_end = header.next_offset();
+        if active.size == batch.size() as u64 {
+            self.note_first_batch();
+        }
         Ok(Appended {
             base_offset: header.base_offset,
             last_offset: header.last_offset(),

@@ -27,9 +27,16 @@ impl Log {
         let known = |segment: &Segment| Some((segment.base_offset, segment.facts().filter(|facts| facts.size > 0)?));
         let mut news: SegmentList = self.segments[..count].iter().filter_map(known).collect();
         news.retain(|base, facts| self.listed.get(base) != Some(facts));
-        if news.is_empty() {
-            return Ok(());
-        }
+        if news.is_empty() { Ok(()) } else { self.add_lines(news) }
+    }
+
+    /// Notes the first batch of the active segment, by which its file is known after a kill too. Without the line it is not.
+    pub(super) fn note_first_batch(&mut self) {
+        let first = self.segments.last().map(|active| (active.base_offset, active.first_facts(self.log_end)));
+        let _ = self.add_lines(first.into_iter().collect());
+    }
+
+    fn add_lines(&mut self, mut news: SegmentList) -> Result<(), Error> {
         let path = self.dir.join(SEGMENT_CHECKPOINT);
         let lines = segment_checkpoint::format(&news);
         let file = self.disk.open(&path, true).context("open", &path)?;

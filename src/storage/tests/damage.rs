@@ -117,14 +117,15 @@ fn read_all(bench: &Bench, end: i64) -> Result<(), ReadError> {
 fn i10_the_file_of_another_topic_is_not_served() {
     let count = stopped().0.files("log").len();
     for index in 0..count {
-        for clean in [true, false] {
+        // After a clean stop, after a kill that came behind a checkpoint, and before any.
+        for (clean, flushed) in [(true, true), (false, true), (false, false)] {
             let ((mut bench, end), (other, _)) = (stopped(), stopped_of("strange"));
             let (path, others) = (bench.files("log")[index].clone(), other.files("log")[index].clone());
             assert_eq!(path.file_name(), others.file_name());
             std::fs::copy(others, &path).unwrap();
             let hint = crate::storage::log::OpenHint {
                 clean,
-                recovery_point: Offset(end),
+                recovery_point: if flushed { Offset(end) } else { Offset::ZERO },
                 log_start_offset: Offset::ZERO,
                 flushed: true,
             };
