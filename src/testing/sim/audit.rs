@@ -67,11 +67,20 @@ async fn look_at(life: &Arc<Life>, caller: &mut Caller, place: Place) -> Result<
     let topic = life.world.plan.topic(place.0).clone();
     let ask = |Lost| "no answer".to_owned();
     // Clients go on while this looks.
-    let shown = life.world.history(|history| Ok(history.place(place).end)).unwrap_or(0);
+    let (begun, shown) = life
+        .world
+        .history(|history| {
+            let known = history.place(place);
+            Ok((known.start, known.end))
+        })
+        .unwrap_or_default();
     let (code, start, _) = list_offset(caller, &topic.name, place.1, EARLIEST).await.map_err(ask)?;
     let (other, end, _) = list_offset(caller, &topic.name, place.1, LATEST).await.map_err(ask)?;
     if code != 0 || other != 0 {
         return Err(format!("ListOffsets says {code} and {other}"));
+    }
+    if start < begun {
+        life.world.violated(format!("I21: the log start of {place:?} fell from {begun} to {start}"));
     }
     if end < shown {
         life.world.violated(format!("I1/I6: {place:?} ends at {end}, but {shown} was acknowledged or shown"));
@@ -128,10 +137,7 @@ impl Look<'_> {
     /// What went from the front must have been allowed to go.
     fn check_start(&self, sent: &[Sent], known: &mut Known) -> Result<(), String> {
         let Look { place, start, .. } = *self;
-        if start < known.start {
-            return Err(format!("I21: the log start of {place:?} fell from {} to {start}", known.start));
-        }
-        known.start = start;
+        known.start = known.start.max(start);
         let may_go = |number: u64| {
             let timestamp = sent[number as usize].timestamp;
             self.topic.retention_ms.is_some_and(|ms| timestamp.saturating_add(ms as i64) <= self.latest_wall)
