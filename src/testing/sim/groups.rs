@@ -56,6 +56,8 @@ struct Plan {
 struct Commits {
     sent: Vec<i64>,
     acked: i64,
+    /// The longest silence of the group since the last commit here: another partition's keeps this offset no longer.
+    longest_silence_ms: u64,
 }
 
 /// Above this an empty group may have lost its offsets (`offsets.retention.minutes` is 1).
@@ -78,13 +80,13 @@ impl Group {
     /// A member was told that it is one.
     pub fn seen(&mut self, now_ms: u64) {
         let silence = now_ms.saturating_sub(self.last_seen_ms);
-        self.longest_silence_ms = self.longest_silence_ms.max(silence);
+        self.was_silent(silence);
         self.last_seen_ms = now_ms;
     }
 
     /// The last member may just have left.
     pub fn left(&mut self) {
-        self.longest_silence_ms = self.longest_silence_ms.max(GRACE_MS);
+        self.was_silent(GRACE_MS);
     }
 
     pub fn generation(&self) -> Generation {
@@ -136,6 +138,12 @@ impl Group {
         Ok(())
     }
 
+    fn was_silent(&mut self, ms: u64) {
+        self.longest_silence_ms = self.longest_silence_ms.max(ms);
+        let all = self.commits.values_mut();
+        all.for_each(|commits| commits.longest_silence_ms = commits.longest_silence_ms.max(ms));
+    }
+
     /// A value to commit that is larger than all before.
     pub fn next_value(&mut self, place: Place) -> i64 {
         self.last_value += 1;
@@ -146,6 +154,7 @@ impl Group {
     pub fn committed(&mut self, place: Place, value: i64) {
         let commits = self.commits.entry(place).or_default();
         commits.acked = commits.acked.max(value);
+        commits.longest_silence_ms = 0;
         self.longest_silence_ms = 0;
     }
 
@@ -157,7 +166,8 @@ impl Group {
     /// A fetch of the committed offset gave this (I62, I63, I68). `clocks_jump`: the age of offsets cannot be told.
     pub fn fetched(&self, place: Place, value: i64, at_least: i64, clocks_jump: bool) -> Result<(), String> {
         let patience = if clocks_jump { GRACE_MS } else { RETENTION_MS };
-        if value == -1 && (at_least == 0 || self.longest_silence_ms >= patience) {
+        let silence = self.commits.get(&place).map_or(0, |commits| commits.longest_silence_ms);
+        if value == -1 && (at_least == 0 || silence >= patience) {
             return Ok(());
         }
         let is_known = self.commits.get(&place).is_some_and(|commits| commits.sent.contains(&value));
