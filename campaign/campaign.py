@@ -93,6 +93,11 @@ def build(chosen, orders):
     tiers.BINARY = (orders.binary or TOP / "target/release/milena").resolve()
 
 
+def seed_in_ci(tier):
+    """In CI a simulation says the same of the same code; new seeds are for the campaign, which may find something any day."""
+    return 1 if tier.name in ("simulation", "zoo") else secrets.randbits(48)
+
+
 def run(tier, count, seed):
     """One slice; its result, or a failed one that says why there is none."""
     print(f"campaign: {tier.name}: {count} {tier.unit}, seed {seed}", flush=True)
@@ -146,7 +151,7 @@ def ci(chosen):
             skipped.append(f"{tier.name} ({reason})")
             continue
         start = time.monotonic()
-        ok = run(tier, tier.ci, secrets.randbits(48))["result"] == "ok"
+        ok = run(tier, tier.ci, seed_in_ci(tier))["result"] == "ok"
         ran += 1
         print(f"campaign: {tier.name}: {'ok' if ok else 'FAILED'} in {time.monotonic() - start:.0f} s", flush=True)
         failed += [] if ok else [tier.name]
