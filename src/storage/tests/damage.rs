@@ -2,6 +2,7 @@
 //! Found by damaging whole data directories (tests/damage).
 
 use super::harness::*;
+use crate::config::LogConfig;
 use crate::storage::Error;
 use crate::storage::disk::RealDisk;
 use crate::storage::log::ReadError;
@@ -165,4 +166,21 @@ fn i33_the_snapshot_of_another_partition_is_not_believed() {
     bench.reopen(hint).unwrap();
     let again = bench.log.append(&mut produced(2, 0, 8, 1), EPOCH, now(), crate::storage::log::Origin::Client).unwrap();
     assert!(again.duplicate, "a batch that is sent again is written again");
+}
+
+/// `SEED=41 ONLY=1016 scripts/damage.sh`: the log ended at offset 70368744177692.
+#[test]
+fn i9_a_batch_that_leaves_a_gap_behind_the_recovery_point_is_not_believed() {
+    for batch in [0, 2] {
+        let mut bench = Bench::new(LogConfig { segment_bytes: 1 << 20, ..small() });
+        (0..5).for_each(|number| _ = bench.put(values(&[&format!("record {number}")])));
+        let path = bench.files("log")[0].clone();
+        let mut content = std::fs::read(&path).unwrap();
+        let size = i32::from_be_bytes(content[8..12].try_into().unwrap()) as usize + 12;
+        content[batch * size + 2] ^= 0x40;
+        std::fs::write(&path, &content).unwrap();
+        bench.crash(0).unwrap();
+        assert_eq!(bench.end(), batch as i64, "{}", bench.report);
+        assert!(bench.report.reason.is_some());
+    }
 }
