@@ -74,6 +74,8 @@ pub(super) struct Segment {
     allocated: u64,
     /// A write failed and its traces could not be cut off yet.
     torn: bool,
+    /// They were, and nobody has flushed that: a power cut may bring them back.
+    was_torn: bool,
     /// Its names may be gone, so its files stay open.
     pinned: bool,
     /// The offsets in its headers, which no checksum covers, have been looked at from its first batch to its last: when it was
@@ -116,6 +118,7 @@ impl Segment {
             first_timestamp: Cell::new(None),
             allocated: size,
             torn: false,
+            was_torn: false,
             pinned: false,
             walked: Cell::new(size == 0),
             first_crc: Cell::new(None),
@@ -228,7 +231,7 @@ impl Segment {
         self.preallocate(&*file, end, segment_bytes);
         let [header, records] = batch.slices();
         if let Err(error) = file.write_all_at(&[IoSlice::new(header), IoSlice::new(records)], self.size) {
-            self.torn = true;
+            (self.torn, self.was_torn) = (true, true);
             // If this fails too the next append begins with it.
             let _ = self.mend(&*file);
             return Err(Error::io("write", &self.path, error));
@@ -322,7 +325,7 @@ impl Segment {
     /// the log. More batches may be appended all the same.
     pub fn finish(&mut self, disk: &dyn Disk, end: Offset, keep_small: bool) -> Result<Vec<Arc<dyn DiskFile>>, Error> {
         self.push_time_entry(disk);
-        let unflushed = match keep_small || self.size > SMALL {
+        let mut unflushed: Vec<_> = match keep_small || self.size > SMALL {
             true => self.store_indexes(disk)?,
             // Ten thousand small partitions would otherwise write twenty thousand files at a stop.
             false => self.txn_index.store(disk)?.into_iter().collect(),
@@ -332,6 +335,13 @@ impl Segment {
             let file = self.file(disk)?;
             file.set_len(self.size).context("truncate", &self.path)?;
             self.allocated = self.size;
+        }
+        if self.was_torn {
+            // Recovery would end the log at what a failed write left, and give up the segments behind it (I10).
+            let file = self.file(disk)?;
+            self.mend(&*file)?;
+            unflushed.push(file);
+            self.was_torn = false;
         }
         Ok(unflushed)
     }
