@@ -289,16 +289,12 @@ impl Opening<'_> {
         if is_first || segment.base_offset == end {
             return Ok(());
         }
-        if segment.base_offset > end && self.may_have_gaps() {
+        // Compaction leaves gaps, but only below a recovery point that was written before it began. Without any recovery
+        // point, since the file was lost, a gap of a compacted log must be believed.
+        if self.config.compact && segment.base_offset > end && self.hint.recovery_point == Offset::ZERO {
             return Ok(());
         }
         Err(format!("segment {} does not begin at offset {end}, where the log before it ends", segment.base_offset))
-    }
-
-    /// Compaction leaves gaps, but only below a recovery point that was written before it began. Without any recovery point,
-    /// since the file was lost, a gap of a compacted log must be believed.
-    fn may_have_gaps(&self) -> bool {
-        self.config.compact && self.hint.recovery_point == Offset::ZERO
     }
 
     /// Checks every batch of a segment behind the recovery point and notes it in indexes and epochs.
@@ -320,8 +316,9 @@ impl Opening<'_> {
         // What the kernel could not write it goes on showing; only the disk says what is there (I17).
         file.uncache(start - start % PAGE, (segment.size.saturating_sub(start) + PAGE) as usize);
         let mut walk = Walk::batches(&*file, start, segment.size);
-        // No checksum covers a batch's offset: one that does not follow is damage, where nothing can have been cleaned.
-        let gaps = self.may_have_gaps();
+        // No checksum covers a batch's offset: one that does not follow is damage, unless the log is one that is cleaned, and
+        // the recovery point may be an old one.
+        let gaps = self.config.compact;
         let stopped = loop {
             match walk.next_batch() {
                 Ok(Some((position, header))) if header.base_offset < end || (header.base_offset > end && !gaps) => {
