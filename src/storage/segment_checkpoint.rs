@@ -10,9 +10,9 @@
 //!
 //! It is what makes a loss visible that leaves nothing wrong behind: an index that ends early, an index of aborted
 //! transactions that is gone (nothing being there is the usual case), a closed segment that became shorter, the file of
-//! another topic under the same name. A line that does not fit any more, because the segment grew, still names its first
-//! batch and means nothing else. Lines of six numbers, as they were written once, lack that checksum. Without a line the indexes are made again from the log
-//! when they are first needed.
+//! another topic under the same name. A line is also written with the first batch of a segment; when the segment has grown it
+//! still names that batch and means nothing else. Lines of six numbers, as they were written once, lack that checksum.
+//! Without a line the indexes are made again from the log when they are first needed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -86,45 +86,38 @@ pub(super) fn format(lines: &SegmentList) -> String {
 mod tests {
     use super::*;
 
+    const FACTS: SegmentFacts = SegmentFacts {
+        end: Offset(20),
+        size: 1000,
+        offset_entries: 7,
+        time_entries: 3,
+        txn_bytes: 34,
+        first_crc: Some(u32::MAX),
+    };
+
     #[test]
     fn lines_read_back_the_last_counts_and_damage_harms_one_only_i14() {
-        let facts = SegmentFacts {
-            end: Offset(20),
-            size: 1000,
-            offset_entries: 7,
-            time_entries: 3,
-            txn_bytes: 34,
-            first_crc: Some(u32::MAX),
-        };
-        let later = SegmentFacts { size: 2000, first_crc: None, ..facts };
-        let mut content = format(&[(Offset(0), facts), (Offset(20), facts)].into()).into_bytes();
+        let later = SegmentFacts { size: 2000, first_crc: None, ..FACTS };
+        let mut content = format(&[(Offset(0), FACTS), (Offset(20), FACTS)].into()).into_bytes();
         content.extend(format(&[(Offset(20), later)].into()).into_bytes());
-        assert_eq!(parse(&content), [(Offset(0), facts), (Offset(20), later)].into());
+        assert_eq!(parse(&content), [(Offset(0), FACTS), (Offset(20), later)].into());
         for cut in 0..content.len() {
             let found = parse(&content[..cut]);
-            assert!(found.values().all(|found| [facts, later].contains(found)), "cut at {cut}");
+            assert!(found.values().all(|found| [FACTS, later].contains(found)), "cut at {cut}");
         }
         let mut torn = content[..content.len() - 3].to_vec();
         torn.extend(format(&[(Offset(40), later)].into()).into_bytes());
-        assert_eq!(parse(&torn), [(Offset(0), facts), (Offset(20), facts), (Offset(40), later)].into());
+        assert_eq!(parse(&torn), [(Offset(0), FACTS), (Offset(20), FACTS), (Offset(40), later)].into());
         assert!(parse(b"").is_empty());
     }
 
     #[test]
     fn lines_are_found_where_they_stand() {
-        let facts = SegmentFacts {
-            end: Offset(20),
-            size: 1000,
-            offset_entries: 7,
-            time_entries: 3,
-            txn_bytes: 34,
-            first_crc: None,
-        };
-        let mut content = format(&[(Offset(0), facts), (Offset(20), facts), (Offset(40), facts)].into()).into_bytes();
-        content.extend(format(&[(Offset(20), SegmentFacts { size: 2000, ..facts })].into()).into_bytes());
+        let mut content = format(&[(Offset(0), FACTS), (Offset(20), FACTS), (Offset(40), FACTS)].into()).into_bytes();
+        content.extend(format(&[(Offset(20), SegmentFacts { size: 2000, ..FACTS })].into()).into_bytes());
         let found = places(&content, |base| base == Offset(20));
         assert_eq!(found.len(), 2, "both lines of the segment");
         found.into_iter().for_each(|place| content[place].fill(b'\n'));
-        assert_eq!(parse(&content), [(Offset(0), facts), (Offset(40), facts)].into());
+        assert_eq!(parse(&content), [(Offset(0), FACTS), (Offset(40), FACTS)].into());
     }
 }

@@ -184,3 +184,17 @@ fn i9_a_batch_that_leaves_a_gap_behind_the_recovery_point_is_not_believed() {
         assert!(bench.report.reason.is_some());
     }
 }
+
+/// The same of a segment that was still written when the broker was killed: it was never finished.
+#[test]
+fn i10_the_file_of_another_topic_is_not_served_after_a_kill_in_its_first_segment() {
+    let mut logs = ["record", "strange"].map(|what| {
+        let mut bench = Bench::new(small());
+        (0..3).for_each(|number| _ = bench.put(values(&[&format!("{what} {number}")])));
+        bench
+    });
+    let paths = logs.each_ref().map(|bench| bench.files("log")[0].clone());
+    std::fs::copy(&paths[1], &paths[0]).unwrap();
+    let refused = logs[0].crash(0).expect_err("another topic's records are served");
+    assert!(matches!(&refused, Error::Corrupt { path: named, .. } if *named == paths[0]), "{refused}");
+}
