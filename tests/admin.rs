@@ -243,3 +243,29 @@ async fn a_topic_that_is_only_validated_or_refused_is_not_there() {
     assert_eq!(client.ask(12, support::metadata_of("u")).await.topics[0].error_code, 0);
     assert_eq!(client.ask(12, support::metadata_of("v")).await.topics[0].error_code, 3);
 }
+
+/// Quotas lie in the metadata log, and in the snapshot of it.
+#[tokio::test]
+async fn quotas_are_there_after_a_restart() {
+    use m::alter_client_quotas_request::{EntityData, EntryData, OpData};
+    let directory = tempfile::tempdir().unwrap();
+    let broker = TestBroker::at(directory.path(), &[]).await;
+    let entity = vec![
+        EntityData::default().with_entity_type(text("user")).with_entity_name(Some(text("u"))),
+        EntityData::default().with_entity_type(text("client-id")).with_entity_name(None),
+    ];
+    let op = OpData::default().with_key(text("producer_byte_rate")).with_value(1024.0);
+    let entry = EntryData::default().with_entity(entity).with_ops(vec![op]);
+    let request = m::AlterClientQuotasRequest::default().with_entries(vec![entry]);
+    let answer = broker.connect().await.ask(1, request).await;
+    assert_eq!(answer.entries[0].error_code, 0);
+    broker.stop().await;
+
+    let broker = TestBroker::at(directory.path(), &[]).await;
+    let found = broker.connect().await.ask(1, m::DescribeClientQuotasRequest::default()).await.entries.unwrap();
+    let named =
+        |name: &str| found[0].entity.iter().find(|part| &*part.entity_type == name).unwrap().entity_name.clone();
+    assert_eq!((found.len(), named("user"), named("client-id")), (1, Some(text("u")), None));
+    assert_eq!((&*found[0].values[0].key, found[0].values[0].value), ("producer_byte_rate", 1024.0));
+    broker.stop().await;
+}

@@ -77,6 +77,8 @@ async fn every_advertised_version_answers() {
     walk.each(|_| m::ListGroupsRequest::default()).await;
     walk.each(|_| m::DeleteGroupsRequest::default().with_groups_names(vec![m::GroupId(text("none"))])).await;
     walk.each(|_| m::OffsetDeleteRequest::default().with_group_id(m::GroupId(text("none")))).await;
+    walk.each(|_| m::DescribeClientQuotasRequest::default()).await;
+    walk.each(|_| m::AlterClientQuotasRequest::default()).await;
     walk.each(|version| {
         let one = CreatableTopic::default()
             .with_name(topic(&format!("made-{version}")))

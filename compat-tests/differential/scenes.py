@@ -992,6 +992,106 @@ def producers(t):
     t.ask("nothing", "DescribeProducers", 0, Topics=[])
 
 
+def quota(entity, *ops):
+    return dict(Entity=[dict(EntityType=kind, EntityName=name) for kind, name in entity],
+                Ops=[dict(Key=key, Value=value or 0.0, Remove=value is None) for key, value in ops])
+
+
+def sorted_parts(answer):
+    """Kafka's entities, their parts and their values come in no order."""
+    for entry in answer["Entries"] or []:
+        entry["Entity"].sort(key=lambda part: part["EntityType"])
+        entry.get("Values", []).sort(key=lambda value: value["Key"])
+    (answer["Entries"] or []).sort(key=str)
+    return answer
+
+
+@scene
+def altering_quotas(t):
+    u, c = t.name("u"), t.name("c")
+    user, client = [("user", u)], [("client-id", c)]
+    rate = ("producer_byte_rate", 1024.0)
+
+    def alter(what, *entries, version=1, **more):
+        t.ask(what, "AlterClientQuotas", version, sorted_parts, Entries=list(entries), **more)
+
+    alter("nothing")
+    for version in (0, 1):
+        alter(f"v{version}", quota(user, rate, ("consumer_byte_rate", 2048.0)), version=version)
+    alter("client", quota(client, rate))
+    alter("both", quota(user + client, rate))
+    alter("same again", quota(user, rate))
+    alter("remove", quota(user, ("producer_byte_rate", None)))
+    alter("remove again", quota(user, ("producer_byte_rate", None)))
+    alter("remove unknown key", quota(user, ("nonsense", None)))
+    alter("no ops", quota(user))
+    alter("validate only", quota([("user", t.name("v"))], rate), ValidateOnly=True)
+    alter("validate only wrong", quota([("user", t.name("v"))], ("nonsense", 1.0)), ValidateOnly=True)
+    alter("no entity", quota([], rate))
+    alter("empty user", quota([("user", "")], rate))
+    alter("empty type", quota([("", "x")], rate))
+    alter("unknown type", quota([("group", "g")], rate))
+    alter("type in capitals", quota([("User", u)], rate))
+    alter("one type twice", quota([("user", t.name("w")), ("user", u)], rate))
+    alter("ip and user", quota([("ip", "127.0.0.1"), ("user", u)], rate))
+    alter("no address", quota([("ip", "no address")], ("connection_creation_rate", 5.0)))
+    alter("byte rate of an address", quota([("ip", "127.0.0.1")], rate))
+    alter("connections of a user", quota(user, ("connection_creation_rate", 5.0)))
+    alter("scram of a user", quota(user, ("SCRAM-SHA-256", 5.0)))
+    alter("unknown key", quota(user, ("nonsense", 1.0)))
+    alter("empty key", quota(user, ("", 1.0)))
+    for key in ("producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate"):
+        for value in (0.0, -1.0, 1.5, 1e19):
+            alter(f"{key} {value}", quota(user, (key, value)))
+    for value in (0.0, 1.5, 3e9, 5.0):
+        alter(f"connection_creation_rate {value}", quota([("ip", "127.0.0.9")], ("connection_creation_rate", value)))
+    alter("remove of an address", quota([("ip", "127.0.0.9")], ("connection_creation_rate", None)))
+    alter("key twice", quota([("user", t.name("k"))], rate, ("producer_byte_rate", 5.0)))
+    alter("entity twice", quota([("user", t.name("t"))], rate), quota([("user", t.name("t"))], ("consumer_byte_rate", 1.0)))
+    alter("one good one bad", quota([("user", t.name("g"))], rate), quota([("user", t.name("b"))], ("nonsense", 1.0)))
+    alter("good and bad value", quota([("user", t.name("h"))], rate, ("nonsense", 1.0)))
+    t.settle()
+    own = lambda a: dict(sorted_parts(a), Entries=[e for e in a["Entries"] if any(  # noqa: E731
+        (p["EntityName"] or "").endswith(t.suffix) for p in e["Entity"])])
+    t.ask("all of it", "DescribeClientQuotas", 1, own, Components=[], Strict=False)
+
+
+@scene
+def describing_quotas(t):
+    u, c = t.name("u"), t.name("c")
+    entities = [[("user", u)], [("client-id", c)], [("user", u), ("client-id", c)], [("user", u), ("client-id", None)]]
+    for entity in entities:
+        t.quiet("AlterClientQuotas", 1, Entries=[quota(entity, ("producer_byte_rate", 1e6), ("request_percentage", 12.5))])
+    t.settle()
+
+    def ask(what, *components, strict=False, version=1):
+        t.ask(what, "DescribeClientQuotas", version, sorted_parts, Strict=strict, Components=[
+            dict(EntityType=kind, MatchType=match, Match=name) for kind, match, name in components])
+
+    for strict in (False, True):
+        said = "strictly" if strict else "loosely"
+        ask(f"user {said}", ("user", 0, u), strict=strict)
+        ask(f"client {said}", ("client-id", 0, c), strict=strict)
+        ask(f"both {said}", ("user", 0, u), ("client-id", 0, c), strict=strict)
+        ask(f"user and any client {said}", ("user", 0, u), ("client-id", 2, None), strict=strict)
+        ask(f"user and default client {said}", ("user", 0, u), ("client-id", 1, None), strict=strict)
+        ask(f"unknown {said}", ("user", 0, t.name("none")), strict=strict)
+    ask("v0", ("user", 0, u), version=0)
+    ask("empty type", ("", 0, u))
+    ask("unknown type", ("group", 0, u))
+    ask("type in capitals", ("User", 0, u))
+    ask("twice", ("user", 0, u), ("user", 2, None))
+    ask("ip and user", ("ip", 2, None), ("user", 2, None))
+    ask("exact without name", ("user", 0, None))
+    ask("default with name", ("user", 1, u))
+    ask("any with name", ("user", 2, u))
+    ask("match type 9", ("user", 9, None))
+    ask("empty name", ("user", 0, ""))
+    t.ask("strictly nothing", "DescribeClientQuotas", 1, Components=[], Strict=True)
+    gone = [quota(entity, ("producer_byte_rate", None), ("request_percentage", None)) for entity in entities]
+    t.quiet("AlterClientQuotas", 1, Entries=gone)
+
+
 @scene
 def log_directories(t):
     name, _ = topic(t, "ld", 2)

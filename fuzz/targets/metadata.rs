@@ -3,7 +3,7 @@
 use milena::state::metadata::generated::MetadataRecord as Stored;
 use milena::state::metadata::{
     Broker, ConfigChange, ConfigOperation, ConfigResource, Metadata, MetadataInput, MetadataRecord, MetadataSettings,
-    NewPartitions, NewTopic, TopicRef,
+    NewPartitions, NewTopic, QuotaAlteration, QuotaValue, TopicRef,
 };
 use milena::state::{Machine, Ticket};
 use milena::types::{BrokerId, Now, TopicId, TopicName};
@@ -81,7 +81,7 @@ fn input(choices: &mut Choices<'_>) -> MetadataInput {
     let validate_only = choices.byte() & 7 == 7;
     let random = u64::from(choices.byte());
     let count = choices.below(4);
-    match choices.below(8) {
+    match choices.below(9) {
         0 => MetadataInput::RegisterBroker { broker: broker(choices) },
         1 | 2 => {
             let topics = (0..count).map(|_| new_topic(choices)).collect();
@@ -105,6 +105,10 @@ fn input(choices: &mut Choices<'_>) -> MetadataInput {
         6 => {
             let one = |choices: &mut Choices<'_>| (resource(choices), settings(choices));
             MetadataInput::AlterConfigs { resources: (0..count).map(|_| one(choices)).collect(), validate_only }
+        }
+        7 => {
+            let entries = (0..count).map(|_| quotas(choices)).collect();
+            MetadataInput::AlterClientQuotas { entries, validate_only }
         }
         _ if validate_only => MetadataInput::AllocateProducerIds { broker: broker_id(choices) },
         _ => {
@@ -185,6 +189,25 @@ fn setting(choices: &mut Choices<'_>) -> (String, Option<String>) {
     let name = SETTINGS[choices.below(SETTINGS.len() as u8)];
     let value = VALUES.get(choices.below(VALUES.len() as u8 + 1)).map(|value| (*value).to_owned());
     (name.to_owned(), value)
+}
+
+fn quotas(choices: &mut Choices<'_>) -> QuotaAlteration {
+    const KINDS: &[&str] = &["user", "client-id", "ip", "group", ""];
+    const NAMES: &[Option<&str>] = &[None, Some("a"), Some("b"), Some("::1"), Some("")];
+    const KEYS: &[&str] = &["producer_byte_rate", "request_percentage", "connection_creation_rate", "x"];
+    const LIMITS: &[Option<f64>] = &[None, Some(1024.0), Some(0.5), Some(-1.0), Some(f64::NAN), Some(f64::INFINITY)];
+    let part = |choices: &mut Choices<'_>| {
+        let kind = KINDS[choices.below(KINDS.len() as u8)].to_owned();
+        (kind, NAMES[choices.below(NAMES.len() as u8)].map(str::to_owned))
+    };
+    let change = |choices: &mut Choices<'_>| {
+        let key = KEYS[choices.below(KEYS.len() as u8)].to_owned();
+        (key, LIMITS[choices.below(LIMITS.len() as u8)].map(QuotaValue))
+    };
+    QuotaAlteration {
+        entity: (0..choices.below(3)).map(|_| part(choices)).collect(),
+        changes: (0..choices.below(3)).map(|_| change(choices)).collect(),
+    }
 }
 
 fn settings(choices: &mut Choices<'_>) -> Vec<(String, Option<String>)> {

@@ -160,6 +160,8 @@ apis! {
     DeleteGroups 42 0..=2 => delete_groups(DeleteGroupsRequest),
     IncrementalAlterConfigs 44 0..=1 => incremental_alter_configs(IncrementalAlterConfigsRequest),
     OffsetDelete 47 0..=0 => offset_delete(OffsetDeleteRequest),
+    DescribeClientQuotas 48 0..=1 => describe_client_quotas(DescribeClientQuotasRequest),
+    AlterClientQuotas 49 0..=1 => alter_client_quotas(AlterClientQuotasRequest),
     DescribeCluster 60 0..=2 => describe_cluster(DescribeClusterRequest),
     DescribeProducers 61 0..=0 => describe_producers(DescribeProducersRequest),
     DescribeTopicPartitions 75 0..=0 => describe_topic_partitions(DescribeTopicPartitionsRequest),

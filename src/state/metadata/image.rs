@@ -1,4 +1,4 @@
-//! What is true of the cluster now: topics, partitions, settings, brokers, features, the next producer id.
+//! What is true of the cluster now: topics, partitions, settings, quotas, brokers, features, the next producer id.
 //!
 //! An `Image` is a value. The machine changes its own with each record; everybody else gets a clone, which shares all
 //! parts that have not changed since (`SharedMap`, `Arc`) and never changes under its reader (I102). Whatever runs
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::quotas::{QuotaEntity, Quotas};
 use super::records::MetadataRecord;
 use super::shared_map::SharedMap;
 use crate::types::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicName, TopicPartition};
@@ -41,6 +42,7 @@ pub struct Image {
     /// The topics with a '.' or '_' in their name, by the name with all of them '_'.
     pub(super) unified: SharedMap<TopicName, TopicName>,
     pub(super) configs: SharedMap<ConfigResource, Arc<Configs>>,
+    pub(super) quotas: SharedMap<QuotaEntity, Arc<Quotas>>,
     pub(super) brokers: Arc<BTreeMap<BrokerId, Broker>>,
     pub(super) features: Arc<BTreeMap<String, i16>>,
     pub(super) next_producer_id: ProducerId,
@@ -307,6 +309,7 @@ impl Image {
             }
             MetadataRecord::RemoveTopic(id) => self.remove_topic(*id),
             MetadataRecord::Config { resource, name, value } => self.set_config(resource, name, value.as_deref()),
+            MetadataRecord::ClientQuota { entity, key, value } => self.set_quota(entity, key, *value),
             MetadataRecord::ProducerIds { next, .. } => self.next_producer_id = *next,
             MetadataRecord::Unknown(bytes) => Arc::make_mut(&mut self.unknown).push(bytes.clone()),
             // The machine gathers transactions before they get here.
@@ -408,13 +411,20 @@ impl Image {
                 value: Some(value.clone()),
             })
         });
+        let quotas = self.quotas.iter().flat_map(|(entity, quotas)| {
+            quotas.iter().map(|(key, value)| MetadataRecord::ClientQuota {
+                entity: entity.clone(),
+                key: key.clone(),
+                value: Some(*value),
+            })
+        });
         let producer_ids = (self.next_producer_id.0 > 0).then_some(MetadataRecord::ProducerIds {
             broker: BrokerId::NONE,
             broker_epoch: -1,
             next: self.next_producer_id,
         });
         let unknown = self.unknown.iter().cloned().map(MetadataRecord::Unknown);
-        features.chain(brokers).chain(topics).chain(configs).chain(producer_ids).chain(unknown).collect()
+        features.chain(brokers).chain(topics).chain(configs).chain(quotas).chain(producer_ids).chain(unknown).collect()
     }
 }
 

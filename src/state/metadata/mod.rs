@@ -22,11 +22,13 @@ mod configs;
 pub mod generated;
 mod image;
 mod placement;
+mod quotas;
 mod records;
 mod shared_map;
 mod topics;
 
 pub use image::*;
+pub use quotas::*;
 pub use records::MetadataRecord;
 pub use shared_map::SharedMap;
 
@@ -153,6 +155,10 @@ pub enum MetadataInput {
         resources: Vec<(ConfigResource, Vec<ConfigChange>)>,
         validate_only: bool,
     },
+    AlterClientQuotas {
+        entries: Vec<QuotaAlteration>,
+        validate_only: bool,
+    },
     AllocateProducerIds {
         broker: BrokerId,
     },
@@ -220,6 +226,8 @@ pub enum MetadataAnswer {
     PartitionsCreated(Vec<(TopicName, Result<(), Refused>)>),
     /// To both ways of altering.
     ConfigsAltered(Vec<(ConfigResource, Result<(), Refused>)>),
+    /// Each entity once, however often it was named.
+    QuotasAltered(Vec<(WantedEntity, Result<(), Refused>)>),
     /// `PRODUCER_ID_BLOCK_SIZE` ids from this one on.
     ProducerIds {
         first: ProducerId,
@@ -343,6 +351,9 @@ impl Machine for Metadata {
             MetadataInput::AlterConfigs { resources, validate_only } => self.alter_configs(resources, validate_only),
             MetadataInput::IncrementalAlterConfigs { resources, validate_only } => {
                 self.incremental_alter_configs(resources, validate_only)
+            }
+            MetadataInput::AlterClientQuotas { entries, validate_only } => {
+                self.alter_client_quotas(entries, validate_only)
             }
             MetadataInput::AllocateProducerIds { broker } => self.allocate_producer_ids(broker),
         };

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::generated as kraft;
 use super::image::{Broker, ConfigResource, Endpoint, PartitionInfo};
+use super::quotas::{QuotaEntity, QuotaValue};
 use crate::types::{BrokerId, LeaderEpoch, ProducerId, TopicId, TopicName};
 use crate::wire::{DecodeError, Reason};
 
@@ -53,6 +54,12 @@ pub enum MetadataRecord {
         name: String,
         /// `None` takes the override away.
         value: Option<String>,
+    },
+    ClientQuota {
+        entity: QuotaEntity,
+        key: String,
+        /// `None` takes the quota away.
+        value: Option<QuotaValue>,
     },
     ProducerIds {
         broker: BrokerId,
@@ -127,6 +134,7 @@ impl MetadataRecord {
                 let (resource_type, resource_name) = (resource.kind(), resource.name());
                 (kraft::ConfigRecord { resource_type, resource_name, name, value }.into(), 0)
             }
+            MetadataRecord::ClientQuota { entity, key, value } => (client_quota(&entity, key, value).into(), 0),
             MetadataRecord::ProducerIds { broker, broker_epoch, next } => {
                 let record = kraft::ProducerIdsRecord { broker_id: broker.0, broker_epoch, next_producer_id: next.0 };
                 (record.into(), 0)
@@ -198,6 +206,16 @@ impl MetadataRecord {
                 Some(resource) => MetadataRecord::Config { resource, name: r.name, value: r.value },
                 None => MetadataRecord::Unknown(Bytes::copy_from_slice(bytes)),
             },
+            Kraft::ClientQuota(r) => {
+                let parts = r.entity.into_iter().map(|part| (part.entity_type, part.entity_name));
+                match QuotaEntity::from_parts(parts) {
+                    Some(entity) => {
+                        let value = (!r.remove).then_some(QuotaValue(r.value));
+                        MetadataRecord::ClientQuota { entity, key: r.key, value }
+                    }
+                    None => MetadataRecord::Unknown(Bytes::copy_from_slice(bytes)),
+                }
+            }
             Kraft::ProducerIds(r) => MetadataRecord::ProducerIds {
                 broker: BrokerId(r.broker_id),
                 broker_epoch: r.broker_epoch,
@@ -214,6 +232,15 @@ impl MetadataRecord {
 
 /// What a PartitionChangeRecord says where the leader stays (Kafka's `NO_LEADER_CHANGE`).
 const NO_LEADER_CHANGE: i32 = -2;
+
+fn client_quota(entity: &QuotaEntity, key: String, value: Option<QuotaValue>) -> kraft::ClientQuotaRecord {
+    let part = |(kind, name): (&str, Option<&str>)| kraft::ClientQuotaEntityData {
+        entity_type: kind.to_string(),
+        entity_name: name.map(str::to_string),
+    };
+    let (remove, value) = (value.is_none(), value.map_or(0.0, |value| value.0));
+    kraft::ClientQuotaRecord { entity: entity.parts().map(part).collect(), key, value, remove }
+}
 
 fn numbers(brokers: Vec<BrokerId>) -> Vec<i32> {
     brokers.into_iter().map(|id| id.0).collect()
@@ -284,6 +311,7 @@ fn broker(record: kraft::RegisterBrokerRecord) -> Broker {
 
 #[cfg(test)]
 mod tests {
+    use super::super::quotas::EntityName;
     use super::*;
 
     #[test]
@@ -311,6 +339,11 @@ mod tests {
             features: vec![("metadata.version".into(), 7, 30)],
         };
         let config = |resource| MetadataRecord::Config { resource, name: "a".into(), value: Some("b".into()) };
+        let quota = |user, value| {
+            let client_id = Some(EntityName::Named("c".into()));
+            let entity = QuotaEntity { user: Some(user), client_id, ip: None };
+            MetadataRecord::ClientQuota { entity, key: "producer_byte_rate".into(), value }
+        };
         for record in [
             MetadataRecord::FeatureLevel { name: "metadata.version".into(), level: 30 },
             MetadataRecord::RegisterBroker(registered),
@@ -342,6 +375,9 @@ mod tests {
                 name: "a".into(),
                 value: None,
             },
+            quota(EntityName::Named("u".into()), Some(QuotaValue(1024.0))),
+            quota(EntityName::Default, Some(QuotaValue(f64::NAN))),
+            quota(EntityName::Default, None),
             MetadataRecord::ProducerIds { broker: BrokerId(1), broker_epoch: 5, next: ProducerId(2000) },
             MetadataRecord::BeginTransaction,
             MetadataRecord::EndTransaction,

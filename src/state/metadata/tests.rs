@@ -731,3 +731,128 @@ fn an_image_of_many_topics_shares_what_does_not_change() {
     let shared = before.topics().filter(|topic| Arc::ptr_eq(topic, last.topic(topic.name.as_str()).unwrap())).count();
     assert_eq!((shared, last.partition_count()), (1_999, 10_000));
 }
+
+type Parts<'a> = &'a [(&'a str, Option<&'a str>)];
+type Limits<'a> = &'a [(&'a str, Option<f64>)];
+
+fn alteration(parts: Parts<'_>, changes: &[(&str, Option<f64>)]) -> QuotaAlteration {
+    QuotaAlteration {
+        entity: parts.iter().map(|(kind, name)| (kind.to_string(), name.map(str::to_string))).collect(),
+        changes: changes.iter().map(|(key, value)| (key.to_string(), value.map(QuotaValue))).collect(),
+    }
+}
+
+impl Scene {
+    fn alter_quotas(&mut self, entries: Vec<QuotaAlteration>, validate_only: bool) -> Vec<(ErrorCode, String)> {
+        match self.ask(MetadataInput::AlterClientQuotas { entries, validate_only }) {
+            MetadataAnswer::QuotasAltered(answers) => answers.into_iter().map(|(_, result)| said(result)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn alter_quota(&mut self, parts: Parts<'_>, changes: &[(&str, Option<f64>)]) -> (ErrorCode, String) {
+        self.alter_quotas(vec![alteration(parts, changes)], false).remove(0)
+    }
+
+    /// Every quota as `type=name … key=value`.
+    fn quotas(&self) -> Vec<String> {
+        let part = |(kind, name): (&str, Option<&str>)| format!("{kind}={}", name.unwrap_or("<default>"));
+        let shown = |(entity, quotas): (&QuotaEntity, &Arc<Quotas>)| {
+            let values = quotas.iter().map(|(key, value)| format!("{key}={}", value.0));
+            entity.parts().map(part).chain(values).collect::<Vec<_>>().join(" ")
+        };
+        self.image().quotas().iter().map(shown).collect()
+    }
+}
+
+#[test]
+fn quotas_are_set_changed_and_removed_and_are_the_same_after_a_restart() {
+    let mut scene = Scene::new();
+    let fine = (ErrorCode::None, String::new());
+    let user: Parts<'_> = &[("user", Some("u"))];
+    assert_eq!(
+        scene.alter_quota(user, &[("producer_byte_rate", Some(1024.0)), ("request_percentage", Some(12.5))]),
+        fine
+    );
+    assert_eq!(scene.alter_quota(&[("client-id", None), ("user", None)], &[("consumer_byte_rate", Some(5.0))]), fine);
+    assert_eq!(
+        scene.quotas(),
+        [
+            "user=<default> client-id=<default> consumer_byte_rate=5",
+            "user=u producer_byte_rate=1024 request_percentage=12.5"
+        ]
+    );
+    let written = scene.log.len();
+    assert_eq!(scene.alter_quota(user, &[("producer_byte_rate", Some(1024.0)), ("consumer_byte_rate", None)]), fine);
+    assert_eq!(scene.log.len(), written, "what changes nothing writes nothing");
+    let entries = vec![alteration(user, &[("producer_byte_rate", Some(9.0))])];
+    assert_eq!(scene.alter_quotas(entries, true)[0], fine);
+    assert_eq!(scene.log.len(), written, "what is only validated writes nothing");
+    assert_eq!(scene.alter_quota(user, &[("producer_byte_rate", None), ("request_percentage", None)]), fine);
+    assert_eq!(scene.quotas(), ["user=<default> client-id=<default> consumer_byte_rate=5"]);
+    for records in [scene.log.clone(), scene.machine.snapshot()] {
+        let mut fresh = Metadata::new(MetadataSettings::new("cluster"));
+        records.iter().for_each(|record| fresh.apply(record));
+        assert_eq!(fresh.image(), scene.image());
+    }
+}
+
+#[test]
+fn quotas_that_may_not_be_are_refused_in_kafkas_words() {
+    use ErrorCode::InvalidRequest;
+    let rate: Limits<'_> = &[("producer_byte_rate", Some(1.0))];
+    let user: Parts<'_> = &[("user", Some("u"))];
+    let cases: Vec<(Parts<'_>, Limits<'_>, &str)> = vec![
+        (&[], rate, "Invalid empty client quota entity"),
+        (&[("user", Some(""))], rate, "Empty user not supported"),
+        (&[("group", Some("g"))], rate, "Unhandled client quota entity type: group"),
+        (
+            &[("ip", None), ("user", Some("u"))],
+            rate,
+            "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId",
+        ),
+        (&[("ip", Some("no address"))], rate, "no address is not a valid IP or resolvable host."),
+        (&[("ip", Some("127.0.0.1"))], rate, "Invalid configuration key producer_byte_rate"),
+        (user, &[("connection_creation_rate", Some(1.0))], "Invalid configuration key connection_creation_rate"),
+        (
+            user,
+            &[("controller_mutation_rate", Some(1.0))],
+            "controller_mutation_rate cannot be set, as this broker does not enforce it yet",
+        ),
+        (user, &[("producer_byte_rate", Some(0.0))], "Quota producer_byte_rate must be greater than 0"),
+        (user, &[("request_percentage", Some(-1.0))], "Quota request_percentage must be greater than 0"),
+        (user, &[("producer_byte_rate", Some(1.5))], "producer_byte_rate cannot be a fractional value."),
+        (user, &[("consumer_byte_rate", Some(1e19))], "Proposed value for consumer_byte_rate is too large for a LONG."),
+    ];
+    let mut scene = Scene::new();
+    let written = scene.log.len();
+    for (parts, changes, message) in cases {
+        assert_eq!(scene.alter_quota(parts, changes), (InvalidRequest, message.to_string()));
+    }
+    assert_eq!(scene.log.len(), written);
+    assert!(scene.quotas().is_empty());
+}
+
+#[test]
+fn an_entity_named_twice_is_answered_once() {
+    let mut scene = Scene::new();
+    let set = |value| alteration(&[("user", Some("u"))], &[("producer_byte_rate", Some(value))]);
+    let answers = scene.alter_quotas(vec![set(1.0), set(2.0)], false);
+    let message = "Ignoring duplicate entity ClientQuotaEntity(entries={user=u})".to_string();
+    assert_eq!(answers, [(ErrorCode::InvalidRequest, message)]);
+    assert_eq!(scene.quotas(), ["user=u producer_byte_rate=1"]);
+}
+
+/// S10: what a stranger may have kept in memory is bounded.
+#[test]
+fn s10_there_are_only_so_many_entities() {
+    let mut scene = Scene::new();
+    let names: Vec<String> = (0..10_001).map(|number| format!("u{number}")).collect();
+    let set = |name: &String| alteration(&[("user", Some(name))], &[("producer_byte_rate", Some(1.0))]);
+    let answers = scene.alter_quotas(names.iter().map(set).collect(), false);
+    assert_eq!(answers.iter().filter(|(code, _)| *code == ErrorCode::None).count(), 10_000);
+    assert_eq!(answers[10_000].0, ErrorCode::PolicyViolation);
+    assert_eq!(scene.alter_quota(&[("user", Some("u7"))], &[("producer_byte_rate", Some(2.0))]).0, ErrorCode::None);
+    let long = "x".repeat(40_000);
+    assert_eq!(scene.alter_quota(&[("user", Some(&long))], &[]).0, ErrorCode::InvalidRequest);
+}
