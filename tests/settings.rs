@@ -134,6 +134,10 @@ const SHOWN: &[(&str, &str)] = &[
         "src/storage/tests/producers.rs::i34_producers_leave_when_they_expire_but_not_during_a_transaction",
     ),
     (
+        "quota.window.num quota.window.size.seconds",
+        "tests/quotas.rs::a_producer_over_its_quota_waits_for_what_it_sent_too_much",
+    ),
+    (
         "socket.listen.backlog.size socket.receive.buffer.bytes socket.send.buffer.bytes",
         "src/net/socket.rs::a_socket_has_the_buffers_that_are_set",
     ),

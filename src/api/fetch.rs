@@ -15,25 +15,31 @@ use indexmap::IndexMap;
 use kafka_protocol::messages::FetchRequest;
 use tokio::time::Instant;
 
-use super::{Context, Reply, ResponseBody};
+use super::{Context, Payer, Reply, ResponseBody};
 use crate::broker::Broker;
 use crate::broker::partition::{Isolation, Partition, Read};
+use crate::broker::quotas::Use;
 use crate::broker::waiters::Waiter;
 use crate::file::FileRange;
 use crate::memory::pool::Pool;
 use crate::net::COPY_BYTES;
 use crate::net::{Answer, Piece};
 use crate::state::fetch_session::{PartitionKey, Request, Told, Wanted};
-use crate::types::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicName};
+use crate::types::{ErrorCode, LeaderEpoch, Monotonic, Offset, TopicId, TopicName};
 
 pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<FetchAnswer> {
     let version = ctx.version;
     let broker = ctx.broker.clone();
-    let terms = Terms {
+    let payer = ctx.meter(Use::Fetch);
+    let mut terms = Terms {
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(broker.settings.fetch.max_bytes),
         min_bytes: i64::from(request.min_bytes),
         isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
     };
+    if let Some(payer) = &payer {
+        terms.max_bytes = terms.max_bytes.min(payer.most_at_once());
+        terms.min_bytes = terms.min_bytes.min(i64::try_from(terms.max_bytes).unwrap_or(i64::MAX));
+    }
     // No broker follows this one.
     let is_replica = request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0;
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
@@ -47,7 +53,7 @@ pub async fn handle(ctx: &mut Context<'_>, request: FetchRequest) -> Reply<Fetch
         Err(code) => return Reply::Now(FetchAnswer::failed(code)),
     };
     let targets = plan.partitions.into_iter().map(|(key, wanted)| Target::new(&broker, key, wanted, version, is_replica)).collect();
-    let fetch = Fetch { broker, terms, targets, session_id: plan.session_id, incremental: plan.incremental };
+    let fetch = Fetch { broker, terms, targets, session_id: plan.session_id, incremental: plan.incremental, version, payer };
     let found = fetch.look();
     if found.is_enough(&fetch.terms) || fetch.targets.is_empty() || deadline <= Instant::now() {
         let Some(cold) = found.cold() else { return Reply::Now(fetch.answer(found)) };
@@ -174,6 +180,8 @@ struct Fetch {
     targets: Vec<Target>,
     session_id: i32,
     incremental: bool,
+    version: i16,
+    payer: Option<Payer>,
 }
 
 impl Fetch {
@@ -260,6 +268,42 @@ impl Fetch {
     }
 
     fn answer(&self, found: Found) -> FetchAnswer {
+        match &self.payer {
+            None => self.told(found),
+            Some(payer) => self.charged(payer, found),
+        }
+    }
+
+    /// An answer that is too much for the quota is not sent, and not counted: the client waits, and asks again.
+    fn charged(&self, payer: &Payer, found: Found) -> FetchAnswer {
+        let bytes = self.body_bytes(&found);
+        let (when, wait_ms) = payer.charge(bytes);
+        if wait_ms == 0 {
+            return FetchAnswer { paid: Some(Paid { payer: payer.clone(), when, bytes }), ..self.told(found) };
+        }
+        payer.take_back(when, bytes);
+        if self.incremental {
+            return FetchAnswer { wait_ms, session_id: self.session_id, ..FetchAnswer::failed(ErrorCode::None) };
+        }
+        // The client begins its session with an answer that names its partitions.
+        self.broker.fetch_sessions().forget(self.session_id);
+        FetchAnswer { wait_ms, ..FetchAnswer::failed(ErrorCode::None) }
+    }
+
+    /// What the body of the answer would be, as Kafka counts it: with its length. In a session, only what has records or an
+    /// error to tell is counted.
+    fn body_bytes(&self, found: &Found) -> f64 {
+        let counted = |outcome: &&(&Target, &Outcome)| {
+            !self.incremental || outcome.1.bytes() > 0 || outcome.1.code.is_some() || outcome.1.diverging.is_some()
+        };
+        let outcomes = self.targets.iter().zip(&found.outcomes).filter(|outcome| counted(&outcome));
+        let outcomes: Vec<(&PartitionKey, &Outcome)> = outcomes.map(|(target, outcome)| (&target.key, outcome)).collect();
+        let head = FetchAnswer { session_id: self.session_id, ..FetchAnswer::failed(ErrorCode::None) };
+        let header_bytes = if self.version >= FLEXIBLE_SINCE { 5 } else { 4 };
+        (head.written(&outcomes, 0, self.version).len() - header_bytes) as f64
+    }
+
+    fn told(&self, found: Found) -> FetchAnswer {
         self.broker.metrics.bytes_out.add(u64::try_from(found.bytes).unwrap_or(0));
         let mut outcomes: Vec<(PartitionKey, Outcome)> =
             self.targets.iter().map(|target| target.key.clone()).zip(found.outcomes).collect();
@@ -281,7 +325,7 @@ impl Fetch {
                 outcomes.retain(|_| news.next().unwrap_or(true));
             }
         }
-        FetchAnswer { code: ErrorCode::None, session_id: self.session_id, outcomes }
+        FetchAnswer { outcomes, session_id: self.session_id, ..FetchAnswer::failed(ErrorCode::None) }
     }
 }
 
@@ -363,35 +407,60 @@ pub struct FetchAnswer {
     code: ErrorCode,
     session_id: i32,
     outcomes: Vec<(PartitionKey, Outcome)>,
+    wait_ms: i32,
+    paid: Option<Paid>,
 }
+
+/// What was charged for an answer.
+struct Paid {
+    payer: Payer,
+    when: Monotonic,
+    bytes: f64,
+}
+
+const FLEXIBLE_SINCE: i16 = 12;
 
 impl FetchAnswer {
     fn failed(code: ErrorCode) -> Self {
-        FetchAnswer { code, session_id: 0, outcomes: Vec::new() }
+        FetchAnswer { code, session_id: 0, outcomes: Vec::new(), wait_ms: 0, paid: None }
+    }
+
+    fn written(&self, outcomes: &[(&PartitionKey, &Outcome)], correlation_id: i32, version: i16) -> Answer {
+        let flexible = version >= FLEXIBLE_SINCE;
+        let mut writer = Writer { version, flexible, bytes: BytesMut::with_capacity(256), pieces: Vec::new() };
+        writer.bytes.put_i32(0);
+        writer.bytes.put_i32(correlation_id);
+        writer.tags();
+        writer.bytes.put_i32(self.wait_ms);
+        if version >= 7 {
+            writer.bytes.put_i16(self.code.code());
+            writer.bytes.put_i32(self.session_id);
+        }
+        let same_topic = |(a, _): &(&PartitionKey, &Outcome), (b, _): &(&PartitionKey, &Outcome)| {
+            a.topic == b.topic && a.topic_id == b.topic_id
+        };
+        writer.array(outcomes.chunk_by(same_topic).count());
+        for partitions in outcomes.chunk_by(same_topic) {
+            writer.topic(partitions);
+        }
+        writer.tags();
+        writer.finish()
     }
 }
 
 impl ResponseBody for FetchAnswer {
     fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String> {
-        let mut writer = Writer { version, flexible: version >= 12, bytes: BytesMut::with_capacity(256), pieces: Vec::new() };
-        writer.bytes.put_i32(0);
-        writer.bytes.put_i32(correlation_id);
-        writer.tags();
-        writer.bytes.put_i32(0);
-        if version >= 7 {
-            writer.bytes.put_i16(self.code.code());
-            writer.bytes.put_i32(self.session_id);
+        let outcomes: Vec<(&PartitionKey, &Outcome)> = self.outcomes.iter().map(|(key, outcome)| (key, outcome)).collect();
+        Ok(self.written(&outcomes, correlation_id, version))
+    }
+
+    /// Who has to wait gets no records, whatever for.
+    fn throttle(&mut self, wait_ms: i32) {
+        self.wait_ms = wait_ms.max(self.wait_ms);
+        self.outcomes.clear();
+        if let Some(paid) = self.paid.take() {
+            paid.payer.take_back(paid.when, paid.bytes);
         }
-        let topics: Vec<&[(PartitionKey, Outcome)]> = self
-            .outcomes
-            .chunk_by(|(a, _), (b, _)| a.topic == b.topic && a.topic_id == b.topic_id)
-            .collect();
-        writer.array(topics.len());
-        for partitions in topics {
-            writer.topic(partitions);
-        }
-        writer.tags();
-        Ok(writer.finish())
     }
 }
 
@@ -404,7 +473,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn topic(&mut self, partitions: &[(PartitionKey, Outcome)]) {
+    fn topic(&mut self, partitions: &[(&PartitionKey, &Outcome)]) {
         let Some((key, _)) = partitions.first() else { return };
         if self.version >= 13 {
             self.bytes.put_slice(key.topic_id.0.as_bytes());

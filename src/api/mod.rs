@@ -5,16 +5,22 @@
 //! next request has begun, so the ordered part is kept short: append, ask, register.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use crate::broker::Broker;
+use crate::broker::quotas::{Metered, Use};
+use crate::clock::Stopwatch;
 use crate::net::{Answer, BoxFuture, Peer, Reaction, Service, schema};
 use crate::state::group::{GroupAnswer, GroupInput};
-use crate::types::{ErrorCode, TopicId, TopicName};
+use crate::types::{ErrorCode, Monotonic, TopicId, TopicName};
 
 /// What a handler returns.
 pub enum Reply<R> {
@@ -35,7 +41,12 @@ pub struct Session {
     /// What this connection was seen to ask: for the brokers, for anything that one asks a broker one was told of.
     has_asked: bool,
     has_come_back: bool,
+    muted: Arc<Muted>,
 }
+
+/// For how many milliseconds the connection is to be left alone: said by whoever answers, taken by the connection.
+#[derive(Default)]
+struct Muted(AtomicU64);
 
 /// What surrounds one request.
 pub struct Context<'a> {
@@ -43,6 +54,10 @@ pub struct Context<'a> {
     pub session: &'a Session,
     pub version: i16,
     pub client_id: &'a str,
+    /// What its body takes on the wire: what a Produce costs.
+    pub request_bytes: usize,
+    /// The kinds of use for which there are quotas.
+    metered: Metered,
 }
 
 impl Context<'_> {
@@ -53,6 +68,17 @@ impl Context<'_> {
         }
         let image = self.broker.image();
         image.topic_by_id(TopicId(id)).map(|topic| topic.name.clone()).ok_or(ErrorCode::UnknownTopicId)
+    }
+
+    /// Whom to charge for a use of this kind; nobody where there is no quota for it.
+    pub fn meter(&self, what: Use) -> Option<Payer> {
+        let payer = || Payer {
+            broker: self.broker.clone(),
+            muted: self.session.muted.clone(),
+            client_id: self.client_id.into(),
+            what,
+        };
+        self.metered.is(what).then(payer)
     }
 
     /// Hands an input to the machine of that group, in request order. The future is its answer, which may be long in
@@ -70,13 +96,85 @@ impl Context<'_> {
     }
 }
 
+/// A client that pays for what it uses with time.
+#[derive(Clone)]
+pub struct Payer {
+    broker: Arc<Broker>,
+    muted: Arc<Muted>,
+    client_id: Box<str>,
+    what: Use,
+}
+
+impl Payer {
+    /// Charges a use, and mutes the connection for as long as it was too much. Tells for how many milliseconds, and when.
+    pub fn charge(&self, value: f64) -> (Monotonic, i32) {
+        let (now, wait_ms) = self.broker.quotas.record(self.what, &self.client_id, value);
+        self.muted.0.fetch_max(wait_ms, Ordering::Relaxed);
+        (now, i32::try_from(wait_ms).unwrap_or(i32::MAX))
+    }
+
+    /// What was charged then is not used after all.
+    pub fn take_back(&self, when: Monotonic, value: f64) {
+        self.broker.quotas.take_back(self.what, when, &self.client_id, value);
+    }
+
+    /// More than this at once is always too much.
+    pub fn most_at_once(&self) -> usize {
+        let most = self.broker.quotas.most_at_once(self.what, &self.client_id);
+        // Rounded towards zero, and to what fits, as Kafka does it.
+        most.map_or(usize::MAX, |most| most as usize)
+    }
+}
+
+/// The time that a request takes, for one whose client has a quota of it.
+struct Toll {
+    payer: Payer,
+    spent: Duration,
+}
+
+impl Toll {
+    /// Charges the time spent, in percent of a thread's, and has the client told how long it has to wait.
+    fn charge<R: ResponseBody>(&self, response: &mut R) {
+        let (_, wait_ms) = self.payer.charge(self.spent.as_secs_f64() * 100.0);
+        if wait_ms > 0 {
+            response.throttle(wait_ms);
+        }
+    }
+
+    /// The same for an answer that comes later: what is worked on it then counts too, what it waits does not.
+    async fn follow<R: ResponseBody>(mut self, mut answer: BoxFuture<'static, R>) -> R {
+        let mut response = std::future::poll_fn(|cx| {
+            let watch = Stopwatch::start();
+            let polled: Poll<R> = Pin::new(&mut answer).poll(cx);
+            self.spent += watch.elapsed();
+            polled
+        })
+        .await;
+        self.charge(&mut response);
+        response
+    }
+}
+
 /// Something that can be sent as the body of a response.
 pub trait ResponseBody: Send + 'static {
     /// The whole frame, length included.
     fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String>;
+
+    /// Tells the client that it will not be heard for so long.
+    fn throttle(&mut self, wait_ms: i32);
 }
 
-impl<T: Encodable + HeaderVersion + Send + 'static> ResponseBody for T {
+/// The field that every response has in one of its versions.
+pub trait ThrottleTime {
+    fn throttle_time_ms(&mut self) -> &mut i32;
+}
+
+impl<T: Encodable + HeaderVersion + ThrottleTime + Send + 'static> ResponseBody for T {
+    fn throttle(&mut self, wait_ms: i32) {
+        let told = self.throttle_time_ms();
+        *told = wait_ms.max(*told);
+    }
+
     fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String> {
         let size = self.compute_size(version).map_err(|error| error.to_string())?;
         let mut frame = BytesMut::with_capacity(size + 9);
@@ -117,15 +215,15 @@ macro_rules! apis {
 
         /// Runs the handler of a request that the guard has let through.
         async fn dispatch(ctx: &mut Context<'_>, key: i16, body: Bytes, correlation_id: i32) -> Reaction {
+            let begun = ctx.metered.is(Use::Request).then(Stopwatch::start);
             match key {
                 $($key => {
                     let request = match decode::<m::$request>(body, ctx.version) {
                         Ok(request) => request,
                         Err(reason) => return Reaction::Close(format!(concat!(stringify!($name), " version {}: {}"), ctx.version, reason)),
                     };
-                    let version = ctx.version;
                     let reply = Box::pin($module::handle(ctx, request)).await;
-                    react(reply, correlation_id, version)
+                    react(ctx, begun, reply, correlation_id)
                 })*
                 _ => Reaction::Close(format!("API key {key} is not served")),
             }
@@ -167,6 +265,27 @@ apis! {
     DescribeTopicPartitions 75 0..=0 => describe_topic_partitions(DescribeTopicPartitionsRequest),
 }
 
+macro_rules! throttled {
+    ($($response:ident)*) => {
+        $(impl ThrottleTime for m::$response {
+            fn throttle_time_ms(&mut self) -> &mut i32 {
+                &mut self.throttle_time_ms
+            }
+        })*
+    };
+}
+
+throttled! {
+    ProduceResponse ListOffsetsResponse MetadataResponse OffsetCommitResponse OffsetFetchResponse
+    FindCoordinatorResponse JoinGroupResponse HeartbeatResponse LeaveGroupResponse SyncGroupResponse
+    DescribeGroupsResponse ListGroupsResponse ApiVersionsResponse CreateTopicsResponse DeleteTopicsResponse
+    DeleteRecordsResponse InitProducerIdResponse OffsetForLeaderEpochResponse DescribeConfigsResponse
+    AlterConfigsResponse DescribeLogDirsResponse CreatePartitionsResponse DeleteGroupsResponse
+    IncrementalAlterConfigsResponse OffsetDeleteResponse DescribeClientQuotasResponse
+    AlterClientQuotasResponse DescribeClusterResponse DescribeProducersResponse
+    DescribeTopicPartitionsResponse
+}
+
 /// The row of an API.
 pub fn api(key: i16) -> Option<&'static Api> {
     APIS.iter().find(|api| api.key == key)
@@ -177,7 +296,22 @@ fn decode<T: Decodable>(mut body: Bytes, version: i16) -> Result<T, String> {
     if body.is_empty() { Ok(request) } else { Err(format!("{} bytes left over", body.len())) }
 }
 
-fn react<R: ResponseBody>(reply: Reply<R>, correlation_id: i32, version: i16) -> Reaction {
+fn react<R: ResponseBody>(
+    ctx: &Context<'_>,
+    begun: Option<Stopwatch>,
+    reply: Reply<R>,
+    correlation_id: i32,
+) -> Reaction {
+    let version = ctx.version;
+    let toll = begun.and_then(|begun| Some(Toll { payer: ctx.meter(Use::Request)?, spent: begun.elapsed() }));
+    let reply = match (reply, toll) {
+        (Reply::Now(mut response), Some(toll)) => {
+            toll.charge(&mut response);
+            Reply::Now(response)
+        }
+        (Reply::Later(answer), Some(toll)) => Reply::Later(Box::pin(toll.follow(answer))),
+        (reply, _) => reply,
+    };
     match reply {
         Reply::Now(response) => match response.into_answer(correlation_id, version) {
             Ok(answer) => Reaction::Answer(answer),
@@ -229,7 +363,7 @@ impl Service for Front {
 
     fn connected(&self, peer: Peer) -> Session {
         let client_host = format!("/{}", peer.address.ip().to_canonical()).into();
-        Session { peer, client_host, has_asked: false, has_come_back: false }
+        Session { peer, client_host, has_asked: false, has_come_back: false, muted: Arc::default() }
     }
 
     async fn call<'a>(&'a self, session: &'a mut Session, frame: Bytes) -> Reaction {
@@ -239,7 +373,14 @@ impl Service for Front {
                 self.notice(session, header.api_key);
                 let body = frame.slice(header.body_offset..end);
                 let client_id = header.client_id.unwrap_or_default();
-                let mut ctx = Context { broker: &self.broker, session, version: header.version, client_id };
+                let mut ctx = Context {
+                    broker: &self.broker,
+                    session,
+                    version: header.version,
+                    client_id,
+                    request_bytes: body.len(),
+                    metered: self.broker.quotas.metered(),
+                };
                 dispatch(&mut ctx, header.api_key, body, header.correlation_id).await
             }
             Err(reaction) => {
@@ -247,6 +388,12 @@ impl Service for Front {
                 reaction
             }
         }
+    }
+
+    fn muted(&self, session: &Session) -> Option<Duration> {
+        let told = &session.muted.0;
+        let is_told = told.load(Ordering::Relaxed) > 0;
+        is_told.then(|| Duration::from_millis(told.swap(0, Ordering::Relaxed)))
     }
 
     fn disconnected(&self, session: Session) {

@@ -15,8 +15,9 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::{Context, Reply, text};
+use super::{Context, Payer, Reply, text};
 use crate::broker::partition::{CommitState, Partition};
+use crate::broker::quotas::Use;
 use crate::broker::waiters::Waiter;
 use crate::net::Reaction;
 use crate::record::{self, Refusal};
@@ -35,7 +36,8 @@ pub async fn handle(ctx: &mut Context<'_>, request: ProduceRequest) -> Reply<Pro
     if !matches!(acks, ACKS_ALL..=1) {
         return Reply::Now(refuse_all(&request, ErrorCode::InvalidRequiredAcks));
     }
-    let mut answers = Answers::default();
+    let bytes = ctx.request_bytes as f64;
+    let mut answers = Answers { bill: ctx.meter(Use::Produce).map(|payer| (payer, bytes)), ..Answers::default() };
     for topic in request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty()) {
         let named = match topic.topic_id.is_nil() && ctx.version >= TOPIC_IDS_SINCE {
             true => Err(ErrorCode::UnknownTopicId),
@@ -158,6 +160,8 @@ struct Answers {
     topics: Vec<TopicProduceResponse>,
     pending: Vec<Pending>,
     failed: bool,
+    /// Who is charged for it once it is answered, and for how many bytes.
+    bill: Option<(Payer, f64)>,
 }
 
 /// A partition of the answer whose batch is not known to be committed.
@@ -192,7 +196,13 @@ impl Answers {
     }
 
     fn response(self) -> ProduceResponse {
-        ProduceResponse::default().with_responses(self.topics)
+        let wait_ms = self.charge();
+        ProduceResponse::default().with_responses(self.topics).with_throttle_time_ms(wait_ms)
+    }
+
+    /// Milliseconds that the client has to wait for what it sent, if it has a quota for that.
+    fn charge(&self) -> i32 {
+        self.bill.as_ref().map_or(0, |(payer, bytes)| payer.charge(*bytes).1)
     }
 
     /// acks=0: silence, or the end of the connection: the only way to tell (Kafka does the same).
@@ -200,6 +210,7 @@ impl Answers {
         if self.failed {
             return Reply::Close("a batch sent with acks=0 was refused".into());
         }
+        self.charge();
         Reply::None
     }
 

@@ -15,6 +15,7 @@ mod housekeeping;
 pub mod metadata_log;
 pub mod partition;
 pub mod partitions;
+pub mod quotas;
 pub mod record_log;
 mod scrubber;
 mod starting_topics;
@@ -35,7 +36,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Durability, LogConfig, Settings};
+use crate::config::{Durability, LogConfig, QuotaWindow, Settings};
 use crate::file::FileRange;
 use crate::memory::pool::Pool;
 use crate::metrics::Metrics;
@@ -43,6 +44,7 @@ use crate::record::{DecompressBudget, DecompressLimits};
 use crate::state::fetch_session::FetchSessions;
 use crate::state::group::{GroupConfig, GroupInput};
 use crate::state::metadata::{self, Endpoint, Image, InternalTopic, MetadataAnswer, MetadataInput, MetadataSettings};
+use crate::state::quota::Window;
 use crate::storage;
 use crate::storage::disk::Disk;
 use crate::storage::log::Origin;
@@ -57,6 +59,7 @@ use housekeeping::Chores;
 use metadata_log::MetadataLog;
 use partition::{Partition, Shop};
 use partitions::{Found, Partitions};
+use quotas::Quotas;
 use record_log::PartitionLog;
 use scrubber::Scrubber;
 use visitors::Visitors;
@@ -80,6 +83,7 @@ pub struct Broker {
     pub controller: Controller,
     pub partitions: Arc<Partitions>,
     pub groups: GroupCoordinators,
+    pub quotas: Arc<Quotas>,
     pub log_dir: Arc<LogDir>,
     /// Who asked where the brokers are, and came back or not.
     pub visitors: Visitors,
@@ -154,14 +158,16 @@ impl Broker {
         let metadata_log = open_metadata_log(&shop, &mut found, settings.controller.snapshot_after_bytes)?;
         let partitions = Arc::new(Partitions::new(shop, settings.clone()));
         let chores = Arc::new(Chores::default());
+        let quotas = Arc::new(Quotas::new(window(settings.quotas.clients), clock.clone()));
         let (tell_deleted, deleted_topics_seen) = unbounded_channel();
         let controller = Controller::new(
             metadata_log.clone(),
             clock.clone(),
             metadata_settings(&settings, log_dir.cluster_id()),
             Box::new({
-                let (partitions, chores) = (partitions.clone(), chores.clone());
+                let (partitions, chores, quotas) = (partitions.clone(), chores.clone(), quotas.clone());
                 move |before: &Image, now: &Image| {
+                    quotas.follow(before, now);
                     chores.remove(partitions.follow(before, now));
                     let gone = deleted_topics(before, now);
                     if !gone.is_empty() {
@@ -194,6 +200,7 @@ impl Broker {
             metrics,
             controller,
             partitions,
+            quotas,
             log_dir,
             visitors: Visitors::default(),
             disk,
@@ -488,6 +495,10 @@ fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings 
         settings.transactions.topic_segment_bytes,
     );
     made
+}
+
+fn window(set: QuotaWindow) -> Window {
+    Window { samples: set.samples, sample_ms: set.sample_ms }
 }
 
 fn set_topic(topic: &mut InternalTopic, partitions: i32, segment_bytes: u64) {

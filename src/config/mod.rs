@@ -51,6 +51,7 @@ pub struct Settings {
     pub groups: GroupSettings,
     pub transactions: TransactionSettings,
     pub controller: ControllerSettings,
+    pub quotas: QuotaSettings,
     /// The log level that an image was told; `None` where nobody said one.
     pub log_level: Option<String>,
     /// Whether this process was started by an image's scripts.
@@ -264,6 +265,20 @@ pub struct ControllerSettings {
     pub snapshot_after_bytes: u64,
     /// `milena.create.topics`
     pub starting_topics: Vec<StartingTopic>,
+}
+
+/// How far back quotas look.
+#[derive(Clone, Debug)]
+pub struct QuotaSettings {
+    /// `quota.window.num`, `quota.window.size.seconds`
+    pub clients: QuotaWindow,
+}
+
+/// So many samples of so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaWindow {
+    pub samples: usize,
+    pub sample_ms: u64,
 }
 
 /// Why a broker with these settings must not start: one sentence for each reason.

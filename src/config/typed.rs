@@ -38,6 +38,7 @@ pub(super) fn settings(values: Values, host_name: &str) -> Result<Settings, Vec<
         groups: reader.groups(),
         transactions: reader.transactions(),
         controller: reader.controller(),
+        quotas: reader.quotas(),
         log_level: values.log_level.clone(),
         in_image: values.dialect.is_some(),
         remarks,
@@ -223,6 +224,14 @@ impl Reader<'_> {
             snapshot_after_bytes: self.size("metadata.log.max.record.bytes.between.snapshots") as u64,
             starting_topics: self.starting_topics(),
         }
+    }
+
+    fn quotas(&self) -> QuotaSettings {
+        QuotaSettings { clients: self.quota_window("quota.window.num", "quota.window.size.seconds") }
+    }
+
+    fn quota_window(&self, samples: &'static str, seconds: &'static str) -> QuotaWindow {
+        QuotaWindow { samples: self.size(samples), sample_ms: self.count(seconds).saturating_mul(1000) }
     }
 
     fn node_id(&self) -> BrokerId {

@@ -3,14 +3,17 @@
 //! One task holds all of it. While answers are awaited, reading goes on, so many requests may be under way and a peer that
 //! leaves is noticed; once `max_in_flight` requests wait, reading stops and TCP slows the peer down (S7). While an answer is
 //! being written nothing is read: a slow reader holds only its own connection. Nothing is read either while there is no
-//! memory for it (`budget.rs`).
+//! memory for it (`budget.rs`), or while the client waits for having used more than its quota (Kafka mutes the channel): what
+//! it was told leaves at once, what it asked before is still answered.
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::budget::{Account, Held, Memory};
 use super::deadlines::{Deadlines, Doing, Late, Patience};
@@ -46,6 +49,9 @@ pub enum End {
 /// Answers that are ready and wait for one before them, or for the socket: with more bytes than this no request is begun.
 const READY_BYTES: usize = 256 * 1024;
 
+/// A client that has to wait longer is not told less, but is read again: its next request makes it wait anew.
+const LONGEST_MUTE: Duration = Duration::from_secs(3600);
+
 /// After so long without a byte, memory is given back.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -65,6 +71,7 @@ pub async fn run<S: Service, T: Stream>(
         frames: FrameReader::new(limits.max_frame_bytes),
         account: Account::new(limits.memory.clone()),
         hunger: None,
+        muted: None,
         waiting: VecDeque::new(),
         ready_bytes: 0,
         out: Outgoing::default(),
@@ -102,6 +109,8 @@ struct Connection<'a, S: Service, T: Stream> {
     frames: FrameReader,
     account: Account,
     hunger: Option<Hunger>,
+    /// Until when nothing is read.
+    muted: Option<Pin<Box<Sleep>>>,
     waiting: VecDeque<Waiting>,
     /// Of the answers in `waiting`.
     ready_bytes: usize,
@@ -119,6 +128,10 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
                 biased;
                 answer = next_answer(&mut self.waiting), if answering => self.answered(answer).await,
                 fed = feed(&mut self.hunger), if self.hunger.is_some() => self.fed(fed),
+                () = unmuted(&mut self.muted), if self.muted.is_some() => {
+                    self.muted = None;
+                    Ok(())
+                }
                 ready = self.stream.readable(), if reading => match ready {
                     Ok(()) => self.read().await,
                     Err(error) => Err(End::Socket(error)),
@@ -147,7 +160,10 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
     }
 
     fn may_begin(&self) -> bool {
-        self.hunger.is_none() && self.waiting.len() < self.limits.max_in_flight && self.ready_bytes < READY_BYTES
+        self.hunger.is_none()
+            && self.muted.is_none()
+            && self.waiting.len() < self.limits.max_in_flight
+            && self.ready_bytes < READY_BYTES
     }
 
     fn is_reading(&self) -> bool {
@@ -239,12 +255,25 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
                 Reaction::Silent => {}
                 Reaction::Close(reason) => return Err(End::Refused(reason)),
             }
+            self.hush();
         }
         Ok(())
     }
 
+    /// Reads nothing for as long as the client has to wait; what is told twice counts from each time.
+    fn hush(&mut self) {
+        let Some(time) = self.service.muted(self.session) else { return };
+        let until = Instant::now() + time.min(LONGEST_MUTE);
+        match &mut self.muted {
+            Some(timer) if timer.deadline() < until => timer.as_mut().reset(until),
+            Some(_) => {}
+            None => self.muted = Some(Box::pin(sleep_until(until))),
+        }
+    }
+
     /// The answer whose turn it was has come; those behind it that are ready share its write.
     async fn answered(&mut self, answer: Answer) -> Result<(), End> {
+        self.hush();
         self.out.push(answer);
         while let Some(Waiting::Ready(_)) = self.waiting.front() {
             if let Some(Waiting::Ready(answer)) = self.waiting.pop_front() {
@@ -304,6 +333,11 @@ async fn next_answer(waiting: &mut VecDeque<Waiting>) -> Answer {
     };
     waiting.pop_front();
     answer
+}
+
+/// The client has waited long enough.
+async fn unmuted(muted: &mut Option<Pin<Box<Sleep>>>) {
+    muted.as_mut().expect("asked for only by the muted").await;
 }
 
 /// What is waited for in line has come.

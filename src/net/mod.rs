@@ -7,6 +7,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -108,6 +109,10 @@ pub trait Service: Send + Sync + 'static {
 
     /// Begins one request. Called in request order, one at a time per connection.
     fn call<'a>(&'a self, session: &'a mut Self::Session, frame: Bytes) -> impl Future<Output = Reaction> + Send + 'a;
+
+    /// How long the connection is not to be read, as its client has used more than it may; asked after each request that has
+    /// begun and each answer that has come.
+    fn muted(&self, session: &Self::Session) -> Option<Duration>;
 
     fn disconnected(&self, session: Self::Session);
 }

@@ -111,6 +111,11 @@ impl FetchSessions {
         }
     }
 
+    /// A session that nobody was told of.
+    pub fn forget(&mut self, session_id: i32) {
+        self.sessions.remove(&session_id);
+    }
+
     fn open(&mut self, now: Monotonic, request: Request, random: impl FnOnce() -> u64) -> Plan {
         let session_id = if request.partitions.is_empty() || !self.make_room(now) { 0 } else { self.free_id(random()) };
         if session_id != 0 {

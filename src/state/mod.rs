@@ -12,6 +12,7 @@ use crate::types::{Monotonic, Now};
 pub mod fetch_session;
 pub mod group;
 pub mod metadata;
+pub mod quota;
 pub mod transaction;
 
 /// Names one caller who waits for an answer; given out by the driver, opaque to the machine.
