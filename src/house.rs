@@ -48,12 +48,12 @@ impl House {
     pub async fn start(settings: Settings, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<House, StartError> {
         let mut settings = settings;
         let bound = bind_all(&mut settings.net).await?;
-        let advertised = advertised(&settings.net.listeners, &bound);
+        let ports = bound.iter().map(|listener| listener.port).collect();
         let limits = limits(&settings).await;
         let memory = limits.connection.memory.clone();
         let broker = tasks::blocking(move || Broker::open(settings, disk, clock)).await?;
         broker.employ();
-        broker.start(advertised).await?;
+        broker.start(ports).await?;
         let (shutdown, stopping) = watch::channel(false);
         let front = Arc::new(Front { broker: broker.clone() });
         let spawn = tasks::connections(broker.metrics.clone());
@@ -172,16 +172,6 @@ fn taken(listener: &Listener, address: SocketAddr, error: &std::io::Error) -> St
         _ => error.to_string(),
     };
     StartError(format!("cannot listen on {address} (listener {}): {why}", listener.name))
-}
-
-fn advertised(listeners: &[Listener], bound: &[Bound]) -> Vec<(String, u16)> {
-    let tell = |(listener, bound): (&Listener, &Bound)| {
-        let host = listener.advertised.as_ref().map_or(listener.host.as_str(), |advertised| advertised.host.as_str());
-        let port = listener.advertised.as_ref().map_or(0, |advertised| advertised.port);
-        let host = if host.is_empty() { "localhost" } else { host };
-        (host.to_owned(), if port == 0 { bound.port } else { port })
-    };
-    listeners.iter().zip(bound).map(tell).collect()
 }
 
 async fn limits(settings: &Settings) -> ListenerLimits {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use milena::clock::{Clock, SystemClock};
-use milena::config::{Settings, Sources};
+use milena::config::{Advertised, Settings, Sources};
 use milena::file::owner;
 use milena::house::House;
 use milena::storage::disk::RealDisk;
@@ -223,11 +223,11 @@ fn say_ready(house: &House, log_dir: &Path) {
     tracing::info!("listening on {}", addresses.join(" and "));
     let listeners = house.broker.settings.net.listeners.iter().enumerate();
     for (index, listener) in listeners.filter(|(_, listener)| !listener.is_for_controllers) {
-        let (host, port) = house.broker.advertised(index);
+        let Advertised { host, port } = house.broker.advertised(index);
         tracing::info!("clients of listener {} are told to connect to {host}:{port}", listener.name);
     }
     tracing::info!("data lies in {}", log_dir.display());
-    let (host, port) = house.broker.advertised(0);
+    let Advertised { host, port } = house.broker.advertised(0);
     tracing::info!("ready; try: kcat -b {host}:{port} -L");
 }
 
@@ -244,6 +244,13 @@ fn print_readiness(house: &House) {
          [KafkaRaftServer nodeId={id}] Kafka Server started (kafka.server.KafkaRaftServer)\n\
          [KafkaServer id={id}] started (kafka.server.KafkaServer)"
     );
+    if house.broker.settings.is_confluents() {
+        // What a cluster's controller says over and over; a test tool waits for it once its settings are made.
+        let _ = writeln!(
+            out,
+            "[Controller id={id}] Checking need to trigger auto leader balancing (kafka.controller.KafkaController)"
+        );
+    }
     let _ = out.flush();
 }
 

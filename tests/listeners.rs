@@ -27,6 +27,90 @@ async fn lesson_16_every_answer_names_the_listener_it_came_in_on() {
     broker.stop().await;
 }
 
+/// What Metadata, FindCoordinator and DescribeCluster tell on a connection to this port.
+async fn told(port: u16) -> Vec<(String, i32)> {
+    let mut client = Client::connect(port).await;
+    let metadata = client.ask(9, m::MetadataRequest::default().with_topics(Some(Vec::new()))).await;
+    let found = client.ask(2, m::FindCoordinatorRequest::default().with_key(text("g"))).await;
+    let cluster = client.ask(0, m::DescribeClusterRequest::default()).await;
+    let (of_metadata, of_cluster) = (&metadata.brokers[0], &cluster.brokers[0]);
+    let all = [(&of_metadata.host, of_metadata.port), (&found.host, found.port), (&of_cluster.host, of_cluster.port)];
+    all.map(|(host, port)| (host.to_string(), port)).to_vec()
+}
+
+/// Sets `advertised.listeners` of the running broker, or sets it back; the error's sentence.
+async fn advertise(port: u16, value: Option<&str>) -> Result<(), String> {
+    let change = m::incremental_alter_configs_request::AlterableConfig::default()
+        .with_name(text("advertised.listeners"))
+        .with_config_operation(if value.is_some() { 0 } else { 1 })
+        .with_value(value.map(text));
+    let broker = m::incremental_alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(4)
+        .with_resource_name(text("1"))
+        .with_configs(vec![change]);
+    let request = m::IncrementalAlterConfigsRequest::default().with_resources(vec![broker]);
+    let answer = Client::connect(port).await.ask(1, request).await.responses.remove(0);
+    if answer.error_code == 0 { Ok(()) } else { Err(answer.error_message.expect("a sentence").to_string()) }
+}
+
+/// As DescribeConfigs shows it: the value and its source.
+async fn shown(port: u16) -> (Option<String>, i8) {
+    let resource = m::describe_configs_request::DescribeConfigsResource::default()
+        .with_resource_type(4)
+        .with_resource_name(text("1"))
+        .with_configuration_keys(Some(vec![text("advertised.listeners")]));
+    let request = m::DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let row = Client::connect(port).await.ask(4, request).await.results.remove(0).configs.remove(0);
+    (row.value.map(|value| value.to_string()), row.config_source)
+}
+
+/// Test tools start a container before they know the port that leads to it, and some correct the addresses then.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_set_in_a_running_broker_are_told_at_once_and_after_a_restart() {
+    let home = tempfile::tempdir().expect("a directory");
+    let settings = [
+        "node.id=1",
+        "listeners=A://127.0.0.1:0,B://127.0.0.1:0",
+        "advertised.listeners=A://a.example:1,B://b.example:2",
+        "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT",
+        "inter.broker.listener.name=A",
+    ];
+    let three = |host: &str, port| vec![(host.to_string(), port); 3];
+    let (dynamic, fixed) = (2, 4);
+    let broker = TestBroker::at(home.path(), &settings).await;
+    let [a, b] = [0, 1].map(|index: usize| broker.house.addresses[index].port());
+    assert_eq!((told(a).await, told(b).await), (three("a.example", 1), three("b.example", 2)));
+    let changed = "A://new.example:3,B://[::1]:0";
+    advertise(a, Some(changed)).await.expect("taken");
+    assert_eq!(
+        (told(a).await, told(b).await),
+        (three("new.example", 3), three("::1", i32::from(b))),
+        "port 0: its own"
+    );
+    assert_eq!(shown(a).await, (Some(changed.to_string()), dynamic));
+    let refused = advertise(a, Some("C://c:1")).await.expect_err("not a listener");
+    assert_eq!(refused, "advertised.listeners names C, which listeners does not have; its names are A,B");
+    assert_eq!(told(a).await, three("new.example", 3));
+    broker.stop().await;
+
+    let broker = TestBroker::at(home.path(), &settings).await;
+    let a = broker.port();
+    assert_eq!((told(a).await, shown(a).await.1), (three("new.example", 3), dynamic));
+    let registered = broker.house.broker.image().brokers().next().expect("this one").endpoints[0].host.clone();
+    assert_eq!(registered, "new.example");
+    advertise(a, None).await.expect("set back");
+    assert_eq!((told(a).await, shown(a).await.1), (three("a.example", 1), fixed));
+    advertise(a, Some(changed)).await.expect("taken again");
+    broker.stop().await;
+
+    // A start with other listeners: what was set does not fit them any more, and everything else that was set holds.
+    let broker = TestBroker::at(home.path(), &["node.id=1", "listeners=PLAINTEXT://127.0.0.1:0"]).await;
+    let port = broker.port();
+    assert_eq!(told(port).await, three("127.0.0.1", i32::from(port)));
+    assert_eq!(shown(port).await, (None, 5));
+    broker.stop().await;
+}
+
 /// Without any setting about listeners a client on either loopback is served: `localhost` may be `::1` first.
 #[tokio::test(flavor = "multi_thread")]
 async fn localhost_is_both_loopbacks() {

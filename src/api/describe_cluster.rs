@@ -18,9 +18,9 @@ pub async fn handle(ctx: &mut Context<'_>, request: DescribeClusterRequest) -> R
     let image = ctx.broker.image();
     let own = ctx.broker.node_id;
     let listener = &ctx.broker.settings.net.listeners[ctx.session.peer.listener].name;
-    let (host, port) = ctx.broker.advertised(ctx.session.peer.listener);
+    let told = ctx.broker.advertised(ctx.session.peer.listener);
     let address = |broker: &Broker| match broker.endpoint(listener) {
-        _ if broker.id == own => Some((host.to_string(), port)),
+        _ if broker.id == own => Some((told.host.clone(), told.port)),
         Some(endpoint) => Some((endpoint.host.clone(), endpoint.port)),
         None => None,
     };

@@ -23,8 +23,9 @@ const INVALID_REQUEST: &str = "This most likely occurs because of a request bein
                                message was sent to an incompatible broker. See the broker logs for more details.";
 
 pub async fn handle(ctx: &mut Context<'_>, request: FindCoordinatorRequest) -> Reply<FindCoordinatorResponse> {
-    let (host, port) = ctx.broker.advertised(ctx.session.peer.listener);
-    let me = Node { id: BrokerId(ctx.broker.node_id.0), host: text(host), port: i32::from(port) };
+    let told = ctx.broker.advertised(ctx.session.peer.listener);
+    let id = BrokerId(ctx.broker.node_id.0);
+    let me = Node { id, host: StrBytes::from_string(told.host), port: i32::from(told.port) };
     Reply::Now(respond(&request, me, ctx.version))
 }
 

@@ -13,9 +13,11 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{self as m, MetadataRequest, MetadataResponse};
+use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, Reply, text};
 use crate::broker::Broker;
+use crate::config::Advertised;
 use crate::state::metadata::{Image, MetadataAnswer, MetadataInput, Topic, is_internal};
 use crate::types::{ErrorCode, TopicId, TopicName};
 
@@ -193,10 +195,10 @@ impl Scene {
     }
 
     fn respond(&self, image: &Image, topics: Vec<MetadataResponseTopic>, error: ErrorCode) -> MetadataResponse {
-        let (host, port) = self.broker.advertised(self.listener);
+        let Advertised { host, port } = self.broker.advertised(self.listener);
         let me = MetadataResponseBroker::default()
             .with_node_id(m::BrokerId(self.broker.node_id.0))
-            .with_host(text(host))
+            .with_host(StrBytes::from_string(host))
             .with_port(i32::from(port))
             .with_rack(self.broker.settings.rack.as_ref().filter(|_| self.version >= 1).map(text));
         let operations = if self.cluster_operations { ALL_CLUSTER_OPERATIONS } else { NO_OPERATIONS };

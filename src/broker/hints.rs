@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 
 use crate::broker::Broker;
+use crate::config::Advertised;
 
 /// How often it is looked whether somebody asked in vain.
 const ROUND: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ pub async fn watch(broker: Arc<Broker>) {
 }
 
 fn say_in_vain(broker: &Broker, client: IpAddr, listener: usize) {
-    let (host, port) = broker.advertised(listener);
+    let Advertised { host, port } = broker.advertised(listener);
     let name = &broker.settings.net.listeners[listener].name;
     tracing::warn!(
         "client {client} asked for the brokers and never came to the address it was told, {host}:{port} (listener {name}): it \
@@ -40,8 +41,8 @@ async fn look_at_addresses(broker: &Broker) {
     let mut all_local = true;
     let listeners = broker.settings.net.listeners.iter().enumerate();
     for (index, listener) in listeners.filter(|(_, listener)| !listener.is_for_controllers) {
-        let (host, port) = broker.advertised(index);
-        let found = tokio::time::timeout(PATIENCE, lookup_host((host, port))).await;
+        let Advertised { host, port } = broker.advertised(index);
+        let found = tokio::time::timeout(PATIENCE, lookup_host((host.as_str(), port))).await;
         let Ok(Ok(found)) = found else {
             all_local = false;
             tracing::warn!(

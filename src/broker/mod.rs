@@ -5,6 +5,7 @@
 //! before any of it, so that a taken port changes nothing, and answered after all of it. [`Broker::employ`] starts the threads
 //! that work on their own; everything they do is also there as single steps.
 
+mod addresses;
 mod cleaner;
 pub mod controller;
 pub mod coordinators;
@@ -28,7 +29,7 @@ pub mod visitors;
 pub mod waiters;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use tokio::sync::Semaphore;
@@ -36,7 +37,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Durability, LogConfig, QuotaWindow, Settings};
+use crate::config::{Advertised, Durability, LogConfig, QuotaWindow, Settings};
 use crate::file::FileRange;
 use crate::memory::pool::Pool;
 use crate::metrics::Metrics;
@@ -51,6 +52,7 @@ use crate::storage::log::Origin;
 use crate::storage::log_dir::{Identity, LogDir};
 use crate::types::{BrokerId, ConnectionId, ErrorCode, Offset, TopicId, TopicName, TopicPartition};
 
+use addresses::Addresses;
 use cleaner::Cleaner;
 use controller::{Controller, MetadataCodec};
 use coordinators::GroupCoordinators;
@@ -104,8 +106,7 @@ pub struct Broker {
     cold_readers: Semaphore,
     /// What is left of the block of producer ids taken last: the next id and one past the last.
     producer_ids: tokio::sync::Mutex<(i64, i64)>,
-    /// Host and port that clients of each listener are told; known once the sockets are bound.
-    advertised: OnceLock<Vec<(String, u16)>>,
+    addresses: Arc<Addresses>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Topics that are gone, for the group coordinators; taken by the task that tells them.
     deleted_topics: Mutex<Option<UnboundedReceiver<DeletedTopics>>>,
@@ -157,6 +158,7 @@ impl Broker {
         let mut found = scan(&log_dir)?;
         let metadata_log = open_metadata_log(&shop, &mut found, settings.controller.snapshot_after_bytes)?;
         let partitions = Arc::new(Partitions::new(shop, settings.clone()));
+        let addresses = Arc::new(Addresses::new(settings.clone()));
         let chores = Arc::new(Chores::default());
         let quotas = Arc::new(Quotas::new(window(settings.quotas.clients), clock.clone()));
         let (tell_deleted, deleted_topics_seen) = unbounded_channel();
@@ -165,10 +167,12 @@ impl Broker {
             clock.clone(),
             metadata_settings(&settings, log_dir.cluster_id()),
             Box::new({
-                let (partitions, chores, quotas) = (partitions.clone(), chores.clone(), quotas.clone());
+                let (partitions, chores) = (partitions.clone(), chores.clone());
+                let (quotas, addresses) = (quotas.clone(), addresses.clone());
                 move |before: &Image, now: &Image| {
                     quotas.follow(before, now);
                     chores.remove(partitions.follow(before, now));
+                    addresses.follow(before, now);
                     let gone = deleted_topics(before, now);
                     if !gone.is_empty() {
                         // Nobody listens while the broker is being opened; then nothing is deleted either.
@@ -211,7 +215,7 @@ impl Broker {
             scrubber: Scrubber::default(),
             checkpoints: Mutex::default(),
             producer_ids: tokio::sync::Mutex::new((0, 0)),
-            advertised: OnceLock::new(),
+            addresses,
             threads: Mutex::default(),
             deleted_topics: Mutex::new(Some(deleted_topics_seen)),
         }))
@@ -240,15 +244,15 @@ impl Broker {
         self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(threads);
     }
 
-    /// Registers the broker under the addresses clients are told, and loads the coordinators.
-    pub async fn start(self: &Arc<Self>, advertised: Vec<(String, u16)>) -> Result<(), StartError> {
-        let told = self.settings.net.listeners.iter().zip(&advertised);
-        let for_clients = told.filter(|(listener, _)| !listener.is_for_controllers);
-        let endpoints = for_clients.map(|(listener, (host, port))| Endpoint {
-            listener: listener.name.clone(),
-            host: host.clone(),
-            port: *port,
-            security_protocol: 0,
+    /// Registers the broker under the addresses clients are told, and loads the coordinators. `ports`: those that the
+    /// listeners got.
+    pub async fn start(self: &Arc<Self>, ports: Vec<u16>) -> Result<(), StartError> {
+        self.addresses.bound(ports, &self.image());
+        let listeners = self.settings.net.listeners.iter().enumerate();
+        let for_clients = listeners.filter(|(_, listener)| !listener.is_for_controllers);
+        let endpoints = for_clients.map(|(index, listener)| {
+            let Advertised { host, port } = self.advertised(index);
+            Endpoint { listener: listener.name.clone(), host, port, security_protocol: 0 }
         });
         let registration = metadata::Broker {
             id: self.node_id,
@@ -264,7 +268,6 @@ impl Broker {
                 .map(|(name, min, max)| ((*name).to_owned(), *min, *max))
                 .collect(),
         };
-        let _ = self.advertised.set(advertised);
         let answer = self.controller.ask(MetadataInput::RegisterBroker { broker: registration }).await;
         if !matches!(answer, Ok(MetadataAnswer::Registered { .. })) {
             return Err(StartError(format!("the broker cannot register itself: {answer:?}")));
@@ -324,14 +327,18 @@ impl Broker {
         all
     }
 
+    /// The log of cluster metadata.
+    pub fn metadata_partition(&self) -> &Arc<Partition> {
+        self.metadata_log.partition()
+    }
+
     pub fn partition(&self, topic: &str, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
         self.partitions.get(topic, partition)
     }
 
     /// Host and port for the clients of a listener.
-    pub fn advertised(&self, listener: usize) -> (&str, u16) {
-        let all = self.advertised.get().map_or(&[][..], Vec::as_slice);
-        all.get(listener).map_or(("localhost", 9092), |(host, port)| (host.as_str(), *port))
+    pub fn advertised(&self, listener: usize) -> Advertised {
+        self.addresses.of(listener)
     }
 
     pub fn fetch_sessions(&self) -> MutexGuard<'_, FetchSessions> {
@@ -483,6 +490,7 @@ fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings 
     made.num_partitions = settings.controller.num_partitions;
     made.default_replication_factor = settings.controller.default_replication_factor;
     made.log = settings.storage.log.clone();
+    made.listeners = settings.listener_names();
     made.groups = settings.groups.consumer.clone();
     set_topic(
         &mut made.offsets_topic,

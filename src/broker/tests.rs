@@ -20,7 +20,7 @@ fn start_and_stop(disk: Arc<dyn Disk>, dice: u64) -> Result<String, String> {
     let broker = Broker::open(settings, disk, clock).map_err(|error| error.0)?;
     broker.employ();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let started = runtime.block_on(broker.start(vec![("localhost".into(), 9092)])).map_err(|error| error.0);
+    let started = runtime.block_on(broker.start(vec![9092])).map_err(|error| error.0);
     broker.stop();
     started.map(|()| broker.log_dir.cluster_id().to_owned())
 }

@@ -4,7 +4,7 @@
 //! of the machine, and clients are told its host name; `localhost` is both loopback addresses, IPv4 and IPv6. Port 0 lets
 //! the system choose. A listener's name leads to its protocol by `listener.security.protocol.map`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One address that clients connect to.
@@ -113,6 +113,53 @@ impl Endpoint {
     }
 }
 
+/// What `advertised.listeners` may name, at the start and in a running broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerNames {
+    pub for_clients: Vec<String>,
+    /// These may be named, and nobody is told of them.
+    pub for_controllers: BTreeSet<String>,
+}
+
+impl ListenerNames {
+    /// What is wrong with telling clients of these, each as what a sentence about it says.
+    pub fn objections(&self, advertised: &[Endpoint]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        for endpoint in advertised.iter().filter(|endpoint| !self.for_controllers.contains(&endpoint.name)) {
+            let Endpoint { name, host, .. } = endpoint;
+            if !self.for_clients.contains(name) {
+                let valid = self.for_clients.join(",");
+                found.push(format!("names {name}, which listeners does not have; its names are {valid}"));
+            }
+            if endpoint.is_everywhere() && !host.is_empty() {
+                found.push(format!(
+                    "cannot use {host}, which no client can connect to; write a host name or an address"
+                ));
+            }
+            if !seen.insert(name) {
+                found.push(format!("names {name} twice; leave one of them out"));
+            }
+        }
+        found
+    }
+
+    /// The same for a text that is set in a running broker, where a missing host is a variable that was empty in somebody's
+    /// script; the first objection.
+    pub fn check_advertised(&self, text: &str) -> Result<(), String> {
+        let sentence = |objection: &str| format!("advertised.listeners {objection}");
+        let endpoints =
+            Endpoint::parse_list(text).map_err(|problem| sentence(&format!("cannot be read: {problem}")))?;
+        if endpoints.is_empty() {
+            return Err(sentence("names no address; delete the setting to go back to those of the start"));
+        }
+        if let Some(nowhere) = endpoints.iter().find(|endpoint| endpoint.host.is_empty()) {
+            return Err(sentence(&format!("has no host for {}; write a host name or an address", nowhere.name)));
+        }
+        self.objections(&endpoints).first().map_or(Ok(()), |objection| Err(sentence(objection)))
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Endpoint { name, host, port } = self;
@@ -209,6 +256,31 @@ mod tests {
     fn an_endpoint_is_written_as_it_is_read() {
         for text in ["A://:1", "A://x:1", "A://[::1]:1"] {
             assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    /// In a running broker the same holds as at the start, and a host has to be there.
+    #[test]
+    fn what_clients_may_be_told_is_checked() {
+        let names = ListenerNames {
+            for_clients: vec!["IN".into(), "OUT".into()],
+            for_controllers: BTreeSet::from(["CTL".to_string()]),
+        };
+        for fine in ["IN://a:1", "OUT://b:2,IN://a:1,", "in://[::1]:0,CTL://c:3"] {
+            assert_eq!(names.check_advertised(fine), Ok(()), "{fine}");
+        }
+        for (text, objection) in [
+            ("", "names no address"),
+            (" , ", "names no address"),
+            ("IN", "cannot be read: `IN` has no ://"),
+            ("IN://:1", "has no host for IN"),
+            ("IN://0.0.0.0:1", "cannot use 0.0.0.0"),
+            ("IN://[::]:1", "cannot use ::"),
+            ("X://a:1", "names X, which listeners does not have; its names are IN,OUT"),
+            ("IN://a:1,IN://b:1", "names IN twice"),
+        ] {
+            let error = names.check_advertised(text).unwrap_err();
+            assert!(error.starts_with("advertised.listeners ") && error.contains(objection), "{text}: {error}");
         }
     }
 

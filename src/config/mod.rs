@@ -21,17 +21,21 @@ pub mod starting_topics;
 pub mod topic;
 mod typed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::memory::shares::Shares;
 use crate::types::BrokerId;
 use catalog::{Fate, Setting};
-pub use listener::{Advertised, Bind, Listener, Protocol};
+use image::Dialect;
+pub use listener::{Advertised, Bind, Listener, ListenerNames, Protocol};
 pub use load::{Origin, Sources};
 pub use log::LogConfig;
 pub use starting_topics::StartingTopic;
+
+/// Read-only in Kafka since it has no ZooKeeper; test tools of before set it in a running broker, and so it can be here.
+pub const ADVERTISED: &str = "advertised.listeners";
 
 /// All of a broker's settings.
 #[derive(Clone, Debug)]
@@ -76,6 +80,8 @@ pub struct WantedClusterId {
 pub struct NetSettings {
     /// The listeners for clients in the order of `listeners`, then those for controllers.
     pub listeners: Vec<Listener>,
+    /// `controller.listener.names`, in capitals; not all of them are listeners of a broker alone.
+    pub controller_listener_names: BTreeSet<String>,
     /// `socket.request.max.bytes`
     pub socket_request_max_bytes: usize,
     /// `socket.send.buffer.bytes`; `None` leaves it to the system.
@@ -332,8 +338,37 @@ impl Settings {
         of_this_broker: &BTreeMap<String, String>,
         of_all: &BTreeMap<String, String>,
     ) -> Result<Settings, Refusals> {
-        let values = self.values.with_dynamic(of_this_broker, of_all);
+        let mut of_this_broker = of_this_broker.clone();
+        // It was checked when it was set; a start with other listeners may have come between.
+        if of_this_broker.get(ADVERTISED).is_some_and(|text| self.listener_names().check_advertised(text).is_err()) {
+            of_this_broker.remove(ADVERTISED);
+        }
+        let values = self.values.with_dynamic(&of_this_broker, of_all);
         typed::settings(values, &self.host_name).map_err(Refusals)
+    }
+
+    /// What clients of each listener are told, with what `advertised.listeners` was set to at run time; `None` where nothing
+    /// is said about a listener.
+    pub fn advertised(&self, set_since: Option<&str>) -> Vec<Option<Advertised>> {
+        let own = set_since.map(|text| (ADVERTISED.to_string(), text.to_string())).into_iter().collect();
+        let now = self.reconfigured(&own, &BTreeMap::new()).unwrap_or_else(|_| self.clone());
+        // A listener for controllers that could not be opened is in one of the two only.
+        let of = |name: &str| now.net.listeners.iter().find(|listener| listener.name == name);
+        self.net.listeners.iter().map(|listener| of(&listener.name)?.advertised.clone()).collect()
+    }
+
+    /// What `advertised.listeners` may name.
+    pub fn listener_names(&self) -> ListenerNames {
+        let for_clients = self.net.listeners.iter().filter(|listener| !listener.is_for_controllers);
+        ListenerNames {
+            for_clients: for_clients.map(|listener| listener.name.clone()).collect(),
+            for_controllers: self.net.controller_listener_names.clone(),
+        }
+    }
+
+    /// Whether this process was started by the scripts of Confluent's images.
+    pub fn is_confluents(&self) -> bool {
+        matches!(self.values.dialect, Some(Dialect::Confluent | Dialect::ConfluentLocal))
     }
 
     /// A broker setting as DescribeConfigs shows it; the value of a secret is withheld (S62).
@@ -379,7 +414,7 @@ impl Settings {
 
     /// The setting by which clients are told where to go, in the words it was set in, for sentences about it.
     pub fn advertised_by(&self) -> String {
-        match self.values.origin("advertised.listeners") {
+        match self.values.origin(ADVERTISED) {
             Origin::Environment(variable) if variable.starts_with("KAFKA_") => variable,
             Origin::File { path, line } => format!("advertised.listeners ({path}:{line})"),
             _ if self.in_image => "KAFKA_ADVERTISED_LISTENERS".into(),

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::{self, Fate, Setting, Value};
-use super::listener::{Endpoint, Protocol, protocol_map};
+use super::listener::{Endpoint, ListenerNames, Protocol, protocol_map};
 use super::load::{self, Origin, Values};
 use super::starting_topics::{self, StartingTopic};
 use super::*;
@@ -79,6 +79,7 @@ impl Reader<'_> {
     fn net(&self, host_name: &str) -> NetSettings {
         NetSettings {
             listeners: self.listeners(host_name),
+            controller_listener_names: self.controller_listener_names(),
             socket_request_max_bytes: self.size("socket.request.max.bytes"),
             socket_send_buffer_bytes: self.chosen("socket.send.buffer.bytes").map(as_size),
             socket_receive_buffer_bytes: self.chosen("socket.receive.buffer.bytes").map(as_size),
@@ -477,29 +478,16 @@ impl Reader<'_> {
         if endpoints.is_empty() {
             return None;
         }
-        let mut advertised = BTreeMap::new();
-        for endpoint in endpoints.into_iter().filter(|endpoint| !controllers.contains(&endpoint.name)) {
-            let origin = self.origin(NAME);
-            if !listeners.iter().any(|listener| listener.name == endpoint.name) {
-                let valid: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
-                self.refuse(format!(
-                    "{NAME} ({origin}) names {}, which listeners does not have; its names are {}",
-                    endpoint.name,
-                    valid.join(",")
-                ));
-            }
-            if endpoint.is_everywhere() && !endpoint.host.is_empty() {
-                self.refuse(format!(
-                    "{NAME} ({origin}) cannot use {}, which no client can connect to; write a host name or an address",
-                    endpoint.host
-                ));
-            }
-            let address = reachable(&endpoint, host_name);
-            if advertised.insert(endpoint.name.clone(), address).is_some() {
-                self.refuse(format!("{NAME} ({origin}) names {} twice; leave one of them out", endpoint.name));
-            }
+        let names = ListenerNames {
+            for_clients: listeners.iter().map(|listener| listener.name.clone()).collect(),
+            for_controllers: controllers.clone(),
+        };
+        for objection in names.objections(&endpoints) {
+            self.refuse(format!("{NAME} ({}) {objection}", self.origin(NAME)));
         }
-        Some(advertised)
+        let for_clients = endpoints.into_iter().filter(|endpoint| !controllers.contains(&endpoint.name));
+        let told = for_clients.map(|endpoint| (endpoint.name.clone(), reachable(&endpoint, host_name))).collect();
+        Some(told)
     }
 
     fn refuse_collisions(&self, endpoints: &[Endpoint]) {

@@ -117,12 +117,48 @@ impl Metadata {
             ConfigResource::Topic(_) => {
                 config::topic::parse(configs, &self.settings.log).map(|_| ()).map_err(invalid_config)
             }
-            ConfigResource::Broker(id) => check_broker(configs, id.is_some()),
+            ConfigResource::Broker(id) => self.check_broker(configs, id.is_some()),
             ConfigResource::Group(_) => {
                 config::group::parse(configs, &self.settings.groups).map(|_| ()).map_err(invalid_config)
             }
             ConfigResource::ClientMetrics(_) => check_client_metrics(configs),
         }
+    }
+
+    /// Kafka keeps names it does not know for its plug-ins, shows them without their value, and so do we. It refuses
+    /// `advertised.listeners`, which Kafka with ZooKeeper took ([`config::ADVERTISED`]).
+    fn check_broker(&self, configs: &Configs, one_broker: bool) -> Result<(), Refused> {
+        let those = |wanted: &dyn Fn(&Setting) -> bool| {
+            let names = configs.keys().filter(|name| catalog::broker(name).is_some_and(wanted));
+            names.cloned().collect::<Vec<_>>().join(", ")
+        };
+        let is_told = |setting: &Setting| setting.name == config::ADVERTISED && one_broker;
+        let is_fixed = |setting: &Setting| setting.is_read_only() || setting.name == "listeners" && one_broker;
+        let fixed = those(&|setting| is_fixed(setting) && !is_told(setting));
+        if !fixed.is_empty() {
+            return Err(invalid_request(format!("Cannot update these configs dynamically: [{fixed}]")));
+        }
+        let secrets = those(&|setting| setting.is_sensitive());
+        if !secrets.is_empty() {
+            return Err(invalid_request(format!(
+                "These security configs can be dynamically updated only per-listener using the listener prefix: [{secrets}]"
+            )));
+        }
+        let own = those(&|setting| setting.update == Update::PerBroker);
+        if !one_broker && !own.is_empty() {
+            return Err(invalid_request(format!(
+                "Cannot update these configs at default cluster level, broker id must be specified: [{own}]"
+            )));
+        }
+        for (name, value) in configs {
+            if let Some(setting) = catalog::broker(name) {
+                setting.check(value).map_err(invalid_request)?;
+            }
+        }
+        if let Some(text) = configs.get(config::ADVERTISED) {
+            self.settings.listeners.check_advertised(text).map_err(invalid_request)?;
+        }
+        Ok(())
     }
 
     fn apply_change(
@@ -177,36 +213,6 @@ fn setting(resource: &ConfigResource, name: &str) -> Option<&'static Setting> {
         ConfigResource::Group(_) => catalog::group(name),
         ConfigResource::ClientMetrics(_) => None,
     }
-}
-
-/// Kafka keeps names it does not know for its plug-ins, shows them without their value, and so do we.
-fn check_broker(configs: &Configs, one_broker: bool) -> Result<(), Refused> {
-    let those = |wanted: &dyn Fn(&Setting) -> bool| {
-        let names = configs.keys().filter(|name| catalog::broker(name).is_some_and(wanted));
-        names.cloned().collect::<Vec<_>>().join(", ")
-    };
-    let fixed = those(&|setting| setting.is_read_only() || setting.name == "listeners" && one_broker);
-    if !fixed.is_empty() {
-        return Err(invalid_request(format!("Cannot update these configs dynamically: [{fixed}]")));
-    }
-    let secrets = those(&|setting| setting.is_sensitive());
-    if !secrets.is_empty() {
-        return Err(invalid_request(format!(
-            "These security configs can be dynamically updated only per-listener using the listener prefix: [{secrets}]"
-        )));
-    }
-    let own = those(&|setting| setting.update == Update::PerBroker);
-    if !one_broker && !own.is_empty() {
-        return Err(invalid_request(format!(
-            "Cannot update these configs at default cluster level, broker id must be specified: [{own}]"
-        )));
-    }
-    for (name, value) in configs {
-        if let Some(setting) = catalog::broker(name) {
-            setting.check(value).map_err(invalid_request)?;
-        }
-    }
-    Ok(())
 }
 
 /// `ClientMetricsConfigs`: three names, of which only the interval has a range.

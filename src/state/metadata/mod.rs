@@ -15,7 +15,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Effects, Machine, Ticket};
-use crate::config::{ConsumerGroupSettings, LogConfig};
+use crate::config::{ConsumerGroupSettings, ListenerNames, LogConfig};
 use crate::types::{BrokerId, ErrorCode, Monotonic, Now, Offset, ProducerId, TopicId, TopicName};
 
 mod configs;
@@ -57,6 +57,8 @@ pub struct MetadataSettings {
     pub transaction_topic: InternalTopic,
     /// What a topic is that says nothing about itself: new overrides are checked together with it.
     pub log: LogConfig,
+    /// What `advertised.listeners` may name.
+    pub listeners: ListenerNames,
     /// `group.consumer.*`: the limits within which a group may have its own times.
     pub groups: ConsumerGroupSettings,
     /// More partitions than this in all are refused (S10).
@@ -99,6 +101,7 @@ impl MetadataSettings {
                 ]),
             },
             log: LogConfig::default(),
+            listeners: ListenerNames::default(),
             groups: ConsumerGroupSettings {
                 session_timeout_ms: 45_000,
                 min_session_timeout_ms: 45_000,

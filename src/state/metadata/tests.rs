@@ -526,6 +526,40 @@ fn a_setting_that_may_not_be_is_refused_in_kafkas_words() {
     }
 }
 
+/// Kafka with ZooKeeper took it, and test tools of that time set it; for one broker only, and checked as at the start.
+#[test]
+fn advertised_listeners_can_be_set_in_a_running_broker() {
+    use ConfigOperation::*;
+    let names = ListenerNames { for_clients: vec!["PLAINTEXT".into(), "BROKER".into()], ..ListenerNames::default() };
+    let settings = MetadataSettings { listeners: names, ..MetadataSettings::new("cluster") };
+    let mut scene = Scene { machine: Metadata::new(settings), log: vec![] };
+    scene.ask(MetadataInput::RegisterBroker { broker: broker(1) });
+    let own = ConfigResource::Broker(Some(BrokerId(1)));
+    let good = "PLAINTEXT://localhost:32768,BROKER://box:9092";
+    for (resource, value, message) in [
+        (&own, good, ""),
+        (&ConfigResource::Broker(None), good, "Cannot update these configs dynamically: [advertised.listeners]"),
+        (
+            &own,
+            "OTHER://box:1",
+            "advertised.listeners names OTHER, which listeners does not have; its names are PLAINTEXT,BROKER",
+        ),
+        (&own, "PLAINTEXT://:1", "advertised.listeners has no host for PLAINTEXT; write a host name or an address"),
+        (&own, "", "advertised.listeners names no address; delete the setting to go back to those of the start"),
+    ] {
+        let result = scene.alter(resource.clone(), &[("advertised.listeners", Set, Some(value))]);
+        let code = if message.is_empty() { ErrorCode::None } else { ErrorCode::InvalidRequest };
+        assert_eq!(said(result), (code, message.to_string()), "{resource} {value}");
+    }
+    assert_eq!(
+        scene.configs(&own),
+        [("advertised.listeners".to_string(), good.to_string())],
+        "what was refused is not kept"
+    );
+    scene.alter(own.clone(), &[("advertised.listeners", Delete, None)]).unwrap();
+    assert_eq!(scene.configs(&own), []);
+}
+
 #[test]
 fn lists_grow_and_shrink_from_what_holds_now() {
     use ConfigOperation::*;

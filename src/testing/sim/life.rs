@@ -336,7 +336,7 @@ impl Life {
 
     /// Start, look through what is there, let the clients in, torment.
     async fn pass(self: Arc<Self>, actors: &[Arc<dyn Actor>], dice: Seed, healthy: bool) -> Result<(), String> {
-        self.broker.start(vec![("localhost".into(), 9092)]).await.map_err(|error| error.to_string())?;
+        self.broker.start(vec![9092]).await.map_err(|error| error.to_string())?;
         self.check();
         self.world.groups(|groups| {
             groups.restarted();
