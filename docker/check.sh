@@ -191,6 +191,16 @@ check_foreign_directories() {
   ends_with_sentence 1 "/var/lib/kafka/data" --user 12345:12345 -v "$work/of-root:/var/lib/kafka/data" "$image"
 }
 
+# A group of Kubernetes (fsGroup) is how a container gets at a volume that others share.
+check_groups_that_were_given_stay() {
+  mkdir "$work/shared-by-group" && chown 0:2000 "$work/shared-by-group" && chmod 2770 "$work/shared-by-group"
+  start --group-add 2000 --group-add 3000 -v "$work/shared-by-group:/bitnami/kafka/data" "$image" && ready && runs_as 1000 &&
+    equal "the groups of the broker" "$(inside sed -n 's/^Groups:\t//p' /proc/1/status | xargs)" "2000 3000" &&
+    equal "the group of the volume" "$(stat -c %u:%g "$work/shared-by-group")" 1000:2000 &&
+    data_lies_in /bitnami/kafka/data || return
+  start "$image" && ready && equal "groups where none were given" "$(inside sed -n 's/^Groups:\t//p' /proc/1/status | xargs)" ""
+}
+
 check_read_only_root() {
   start --read-only "$image" && ready && runs_as 1000 || { fail "alone"; return 1; }
   start --read-only --tmpfs /tmp "$image" && ready && data_lies_in /var/lib/kafka/data || { fail "with /tmp"; return 1; }
