@@ -99,6 +99,19 @@ async fn every_advertised_version_answers() {
     walk.each(|_| m::IncrementalAlterConfigsRequest::default()).await;
     walk.each(|_| m::DescribeLogDirsRequest::default().with_topics(None)).await;
     walk.each(|_| m::CreatePartitionsRequest::default()).await;
+    walk.each(|_| {
+        let filter = m::DescribeAclsRequest::default().with_resource_type_filter(1).with_operation(1);
+        filter.with_pattern_type_filter(3).with_permission_type(1)
+    })
+    .await;
+    walk.each(|_| m::CreateAclsRequest::default()).await;
+    walk.each(|_| m::DeleteAclsRequest::default()).await;
+    walk.each(|_| m::ElectLeadersRequest::default().with_topic_partitions(None)).await;
+    walk.each(|_| m::AlterPartitionReassignmentsRequest::default()).await;
+    walk.each(|_| m::ListPartitionReassignmentsRequest::default().with_topics(None)).await;
+    walk.each(|_| m::DescribeQuorumRequest::default()).await;
+    walk.each(|_| m::DescribeTransactionsRequest::default()).await;
+    walk.each(|_| m::ListTransactionsRequest::default()).await;
     walk.each(|_| m::DescribeClusterRequest::default()).await;
     walk.each(|_| m::DescribeProducersRequest::default()).await;
     walk.each(|_| m::DescribeTopicPartitionsRequest::default()).await;

@@ -1113,3 +1113,167 @@ def log_directories(t):
     t.ask("no partitions", "DescribeLogDirs", 4, Topics=[dict(Topic=name, Partitions=[])])
     t.ask("no topics", "DescribeLogDirs", 4, Topics=[])
     t.ask("all", "DescribeLogDirs", 4, short, Topics=None)
+
+
+@scene
+def acls_without_an_authorizer(t):
+    kinds = lambda **more: dict(ResourceType=2, ResourceName="a", ResourcePatternType=3, Principal="User:a", Host="*",  # noqa: E731
+                                Operation=3, PermissionType=3) | more
+    which = lambda **more: dict(ResourceTypeFilter=1, ResourceNameFilter=None, PatternTypeFilter=1, PrincipalFilter=None,  # noqa: E731
+                                HostFilter=None, Operation=1, PermissionType=1) | more
+    for version in (1, 2, 3):
+        t.ask(f"described v{version}", "DescribeAcls", version, **which())
+        t.ask(f"created v{version}", "CreateAcls", version, Creations=[kinds()])
+        t.ask(f"deleted v{version}", "DeleteAcls", version, Filters=[which()])
+    t.ask("none created", "CreateAcls", 3, Creations=[])
+    t.ask("none deleted", "DeleteAcls", 3, Filters=[])
+    t.ask("two created", "CreateAcls", 3, Creations=[kinds(), kinds(ResourceType=3)])
+    t.ask("two deleted", "DeleteAcls", 3, Filters=[which(), which(Operation=3)])
+    t.ask("no principal", "CreateAcls", 3, Creations=[kinds(Principal="")])
+    t.ask("no type in the principal", "CreateAcls", 3, Creations=[kinds(Principal="a")])
+    t.ask("no name", "CreateAcls", 3, Creations=[kinds(ResourceName="")])
+    t.ask("of any type", "CreateAcls", 3, Creations=[kinds(ResourceType=1)])
+    for field in ("ResourceType", "ResourcePatternType", "Operation", "PermissionType"):
+        t.ask(f"created with {field} 99", "CreateAcls", 3, Creations=[kinds(**{field: 99})])
+    for field in ("ResourceTypeFilter", "PatternTypeFilter", "Operation", "PermissionType"):
+        t.ask(f"described with {field} 99", "DescribeAcls", 3, **which(**{field: 99}))
+        t.ask(f"deleted with {field} 99", "DeleteAcls", 3, Filters=[which(**{field: 99})])
+
+
+def unknown_kinds(api, field, **fields):
+    """Each of them ends the connection, so each is a scene of its own."""
+    def ask(t):
+        t.ask(f"{field} 0", api, 3, **fields)
+    SCENES.append((f"{api.lower()}-with-{field.lower()}-0", ask))
+
+
+unknown_kinds("CreateAcls", "Operation", Creations=[dict(
+    ResourceType=2, ResourceName="a", ResourcePatternType=3, Principal="User:a", Host="*", Operation=0, PermissionType=3)])
+unknown_kinds("DeleteAcls", "PermissionType", Filters=[dict(
+    ResourceTypeFilter=1, ResourceNameFilter=None, PatternTypeFilter=1, PrincipalFilter=None, HostFilter=None, Operation=1, PermissionType=0)])
+unknown_kinds("DescribeAcls", "ResourceTypeFilter", ResourceTypeFilter=0, ResourceNameFilter=None, PatternTypeFilter=1,
+              PrincipalFilter=None, HostFilter=None, Operation=1, PermissionType=1)
+
+
+@scene
+def electing_leaders(t):
+    name, _ = topic(t, "el", 2)
+    t.settle()
+    named = lambda *indexes, topic_=name: [dict(Topic=topic_, Partitions=list(indexes))]  # noqa: E731
+    for version in (0, 1, 2):
+        t.ask(f"v{version}", "ElectLeaders", version, TopicPartitions=named(0), TimeoutMs=5000)
+    elect = lambda what, topics, kind=0, pick=None: t.ask(  # noqa: E731
+        what, "ElectLeaders", 2, pick, ElectionType=kind, TopicPartitions=topics, TimeoutMs=5000)
+    elect("both", named(1, 0))
+    elect("unclean", named(0), 1)
+    elect("another kind", named(0, 1), 2)
+    elect("negative kind", named(0), -1)
+    elect("another kind of all", None, 7)
+    elect("unknown partition", named(5))
+    elect("negative partition", named(-1))
+    elect("unknown topic", named(0, topic_=t.name("none")))
+    elect("invalid topic", named(0, topic_="a/b"))
+    elect("empty name", named(0, topic_=""))
+    elect("one of each", named(0, 9) + named(0, topic_=t.name("none")))
+    elect("partition twice", named(0, 0))
+    elect("topic twice", named(0) + named(1))
+    elect("no partitions", named())
+    elect("no topics", [])
+    own = lambda a: dict(ErrorCode=a["ErrorCode"], ReplicaElectionResults=[  # noqa: E731
+        x for x in a["ReplicaElectionResults"] if x["Topic"] == name])
+    elect("all", None, 0, own)
+    elect("all unclean", None, 1, own)
+    t.ask("all v0", "ElectLeaders", 0, lambda a: [x for x in a["ReplicaElectionResults"] if x["Topic"] == name],
+          TopicPartitions=None, TimeoutMs=5000)
+
+
+@scene
+def reassigning_partitions(t):
+    name, _ = topic(t, "ra", 2)
+    t.settle()
+    me = t.quiet("DescribeCluster", 0)["Brokers"][0]["BrokerId"]
+    move = lambda what, replicas, index=0, topic_=name, version=1, **more: t.ask(  # noqa: E731
+        what, "AlterPartitionReassignments", version, TimeoutMs=5000, Topics=[
+            dict(Name=topic_, Partitions=[dict(PartitionIndex=index, Replicas=replicas)])], **more)
+    for version in (0, 1):
+        move(f"to where it is v{version}", [me], version=version)
+        move(f"cancelled v{version}", None, version=version)
+    move("to nobody", [])
+    move("to another", [77])
+    move("to this and another", [me, 77])
+    move("to this twice", [me, me])
+    move("to a negative one", [-1])
+    move("number kept", [me], AllowReplicationFactorChange=False)
+    move("number kept and another", [me, 77], AllowReplicationFactorChange=False)
+    move("unknown partition", [me], 9)
+    move("unknown partition cancelled", None, 9)
+    move("negative partition", [me], -1)
+    move("unknown topic", [me], topic_=t.name("none"))
+    move("unknown topic cancelled", None, topic_=t.name("none"))
+    move("invalid topic", [me], topic_="a/b")
+    two = [dict(PartitionIndex=i, Replicas=r) for i, r in ((0, [me]), (1, None), (0, None))]
+    t.ask("several", "AlterPartitionReassignments", 0, TimeoutMs=5000, Topics=[dict(Name=name, Partitions=two), dict(Name=name, Partitions=two)])
+    t.ask("no partitions", "AlterPartitionReassignments", 0, TimeoutMs=5000, Topics=[dict(Name=name, Partitions=[])])
+    t.ask("no topics", "AlterPartitionReassignments", 0, TimeoutMs=5000, Topics=[])
+    under_way = lambda what, topics: t.ask(what, "ListPartitionReassignments", 0, TimeoutMs=5000, Topics=topics)  # noqa: E731
+    under_way("all under way", None)
+    under_way("none asked", [])
+    under_way("one asked", [dict(Name=name, PartitionIndexes=[0])])
+    under_way("what is not", [dict(Name=name, PartitionIndexes=[9, -1]), dict(Name=t.name("none"), PartitionIndexes=[0])])
+
+
+@scene
+def the_quorum(t):
+    ask = lambda what, topics, version=2: t.ask(what, "DescribeQuorum", version, shape, Topics=topics)  # noqa: E731
+    named = lambda name, *indexes: [dict(TopicName=name, Partitions=[dict(PartitionIndex=i) for i in indexes])]  # noqa: E731
+
+    def shape(answer):
+        """Offsets, times and ids are another cluster's; how they go together is the same everywhere."""
+        for one in answer["Topics"]:
+            for partition in one["Partitions"]:
+                high = partition["HighWatermark"]
+                for voter in partition["CurrentVoters"]:
+                    voter["LogEndOffset"] = "not before the high watermark" if voter["LogEndOffset"] >= high else voter["LogEndOffset"]
+                    for time_ in ("LastFetchTimestamp", "LastCaughtUpTimestamp"):
+                        if voter.get(time_, -1) > 1_650_000_000_000:
+                            voter[time_] = "<now>"
+                    voter.pop("ReplicaDirectoryId", None)
+                if high > 0:
+                    partition["HighWatermark"] = "<offset>"
+                if partition["CurrentVoters"]:
+                    partition["LeaderEpoch"] = "<epoch>"
+        for node in answer.get("Nodes", []):
+            # Only where a listener for controllers was named.
+            node.pop("Listeners")
+        return answer
+
+    for version in (0, 1, 2):
+        ask(f"v{version}", named("__cluster_metadata", 0), version)
+    for version in (0, 1, 2):
+        ask(f"another topic v{version}", named("a", 0), version)
+    ask("another partition", named("__cluster_metadata", 1))
+    ask("two partitions", named("__cluster_metadata", 0, 1))
+    ask("two topics", named("__cluster_metadata", 0) + named("a", 0))
+    ask("no partitions", named("__cluster_metadata"))
+    ask("no topics", [])
+
+
+@scene
+def transactions_nobody_has(t):
+    t.quiet("FindCoordinator", 4, KeyType=1, CoordinatorKeys=[t.name("tx")])
+    describe = lambda what, *ids: t.ask(what, "DescribeTransactions", 0, TransactionalIds=list(ids))  # noqa: E731
+    describe("unknown", t.name("tx"))
+    describe("empty id", "")
+    describe("two", t.name("tx"), t.name("ty"))
+    describe("twice", t.name("tx"), t.name("tx"))
+    describe("none")
+    none = lambda a: dict(a, TransactionStates=[])  # noqa: E731
+    for version in (0, 1, 2):
+        t.ask(f"listed v{version}", "ListTransactions", version, none)
+    for states in (["Ongoing"], ["ongoing"], ["Nonsense", "Empty", "PrepareCommit"], ["PrepareAbort", "CompleteCommit", "CompleteAbort"],
+                   ["Dead"], ["PrepareEpochFence"], [""], ["Nonsense", "Nonsense"]):
+        t.ask(f"listed {'+'.join(states)}", "ListTransactions", 0, none, StateFilters=states)
+    t.ask("of producers", "ListTransactions", 0, none, ProducerIdFilters=[1, -1])
+    t.ask("longer than", "ListTransactions", 1, none, DurationFilter=1000)
+    for pattern in (None, "", "a.*", "(", "[", "a{2", "\\p{L}"):
+        t.ask(f"named {pattern}", "ListTransactions", 2, none, TransactionalIdPattern=pattern)

@@ -164,15 +164,22 @@ pub trait ResponseBody: Send + 'static {
     fn throttle(&mut self, wait_ms: i32);
 }
 
-/// The field that every response has in one of its versions.
+/// The field that a response has in one of its versions; DescribeQuorum never has it.
 pub trait ThrottleTime {
-    fn throttle_time_ms(&mut self) -> &mut i32;
+    fn throttle_time_ms(&mut self) -> Option<&mut i32>;
+}
+
+impl ThrottleTime for m::DescribeQuorumResponse {
+    fn throttle_time_ms(&mut self) -> Option<&mut i32> {
+        None
+    }
 }
 
 impl<T: Encodable + HeaderVersion + ThrottleTime + Send + 'static> ResponseBody for T {
     fn throttle(&mut self, wait_ms: i32) {
-        let told = self.throttle_time_ms();
-        *told = wait_ms.max(*told);
+        if let Some(told) = self.throttle_time_ms() {
+            *told = wait_ms.max(*told);
+        }
     }
 
     fn into_answer(self, correlation_id: i32, version: i16) -> Result<Answer, String> {
@@ -251,25 +258,34 @@ apis! {
     DeleteRecords 21 0..=2 => delete_records(DeleteRecordsRequest),
     InitProducerId 22 0..=5 => init_producer_id(InitProducerIdRequest),
     OffsetForLeaderEpoch 23 2..=4 => offset_for_leader_epoch(OffsetForLeaderEpochRequest),
+    DescribeAcls 29 1..=3 => describe_acls(DescribeAclsRequest),
+    CreateAcls 30 1..=3 => create_acls(CreateAclsRequest),
+    DeleteAcls 31 1..=3 => delete_acls(DeleteAclsRequest),
     DescribeConfigs 32 1..=4 => describe_configs(DescribeConfigsRequest),
     AlterConfigs 33 0..=2 => alter_configs(AlterConfigsRequest),
     DescribeLogDirs 35 1..=4 => describe_log_dirs(DescribeLogDirsRequest),
     CreatePartitions 37 0..=3 => create_partitions(CreatePartitionsRequest),
     DeleteGroups 42 0..=2 => delete_groups(DeleteGroupsRequest),
+    ElectLeaders 43 0..=2 => elect_leaders(ElectLeadersRequest),
     IncrementalAlterConfigs 44 0..=1 => incremental_alter_configs(IncrementalAlterConfigsRequest),
+    AlterPartitionReassignments 45 0..=1 => alter_partition_reassignments(AlterPartitionReassignmentsRequest),
+    ListPartitionReassignments 46 0..=0 => list_partition_reassignments(ListPartitionReassignmentsRequest),
     OffsetDelete 47 0..=0 => offset_delete(OffsetDeleteRequest),
     DescribeClientQuotas 48 0..=1 => describe_client_quotas(DescribeClientQuotasRequest),
     AlterClientQuotas 49 0..=1 => alter_client_quotas(AlterClientQuotasRequest),
+    DescribeQuorum 55 0..=2 => describe_quorum(DescribeQuorumRequest),
     DescribeCluster 60 0..=2 => describe_cluster(DescribeClusterRequest),
     DescribeProducers 61 0..=0 => describe_producers(DescribeProducersRequest),
+    DescribeTransactions 65 0..=0 => describe_transactions(DescribeTransactionsRequest),
+    ListTransactions 66 0..=2 => list_transactions(ListTransactionsRequest),
     DescribeTopicPartitions 75 0..=0 => describe_topic_partitions(DescribeTopicPartitionsRequest),
 }
 
 macro_rules! throttled {
     ($($response:ident)*) => {
         $(impl ThrottleTime for m::$response {
-            fn throttle_time_ms(&mut self) -> &mut i32 {
-                &mut self.throttle_time_ms
+            fn throttle_time_ms(&mut self) -> Option<&mut i32> {
+                Some(&mut self.throttle_time_ms)
             }
         })*
     };
@@ -279,11 +295,12 @@ throttled! {
     ProduceResponse ListOffsetsResponse MetadataResponse OffsetCommitResponse OffsetFetchResponse
     FindCoordinatorResponse JoinGroupResponse HeartbeatResponse LeaveGroupResponse SyncGroupResponse
     DescribeGroupsResponse ListGroupsResponse ApiVersionsResponse CreateTopicsResponse DeleteTopicsResponse
-    DeleteRecordsResponse InitProducerIdResponse OffsetForLeaderEpochResponse DescribeConfigsResponse
-    AlterConfigsResponse DescribeLogDirsResponse CreatePartitionsResponse DeleteGroupsResponse
-    IncrementalAlterConfigsResponse OffsetDeleteResponse DescribeClientQuotasResponse
-    AlterClientQuotasResponse DescribeClusterResponse DescribeProducersResponse
-    DescribeTopicPartitionsResponse
+    DeleteRecordsResponse InitProducerIdResponse OffsetForLeaderEpochResponse DescribeAclsResponse
+    CreateAclsResponse DeleteAclsResponse DescribeConfigsResponse AlterConfigsResponse DescribeLogDirsResponse
+    CreatePartitionsResponse DeleteGroupsResponse ElectLeadersResponse IncrementalAlterConfigsResponse
+    AlterPartitionReassignmentsResponse ListPartitionReassignmentsResponse OffsetDeleteResponse
+    DescribeClientQuotasResponse AlterClientQuotasResponse DescribeClusterResponse DescribeProducersResponse
+    DescribeTransactionsResponse ListTransactionsResponse DescribeTopicPartitionsResponse
 }
 
 /// The row of an API.

@@ -192,23 +192,7 @@ impl Metadata {
     }
 
     fn check_replicas(&self, partition: i32, replicas: &[BrokerId], expected: Option<usize>) -> Result<(), Refused> {
-        if replicas.is_empty() {
-            return Err(bad_assignment("The manual partition assignment includes an empty replica list.".to_string()));
-        }
-        let mut sorted = replicas.to_vec();
-        sorted.sort_unstable();
-        for (i, id) in sorted.iter().enumerate() {
-            if self.image.broker(*id).is_none() {
-                return Err(bad_assignment(format!(
-                    "The manual partition assignment includes broker {id}, but no such broker is registered."
-                )));
-            }
-            if i > 0 && sorted[i - 1] == *id {
-                return Err(bad_assignment(format!(
-                    "The manual partition assignment includes the broker {id} more than once."
-                )));
-            }
-        }
+        self.image.check_replicas(replicas)?;
         if let Some(expected) = expected.filter(|expected| *expected != replicas.len()) {
             return Err(bad_assignment(format!(
                 "The manual partition assignment includes a partition with {} replica(s), but this is not consistent with previous partitions, which have {expected} replica(s).",
@@ -371,6 +355,30 @@ impl Metadata {
             None => self.place(present, additional, replication_factor as i16, random)?,
         };
         Ok(self.partition_records(topic.id, present, replicas).collect())
+    }
+}
+
+impl Image {
+    /// Whether a partition could have these replicas, as far as it is its own affair.
+    pub fn check_replicas(&self, replicas: &[BrokerId]) -> Result<(), Refused> {
+        if replicas.is_empty() {
+            return Err(bad_assignment("The manual partition assignment includes an empty replica list.".to_string()));
+        }
+        let mut sorted = replicas.to_vec();
+        sorted.sort_unstable();
+        for (i, id) in sorted.iter().enumerate() {
+            if self.broker(*id).is_none() {
+                return Err(bad_assignment(format!(
+                    "The manual partition assignment includes broker {id}, but no such broker is registered."
+                )));
+            }
+            if i > 0 && sorted[i - 1] == *id {
+                return Err(bad_assignment(format!(
+                    "The manual partition assignment includes the broker {id} more than once."
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
