@@ -139,6 +139,7 @@ def prepare(work):
     (work / "topic.properties").write_text("retention.ms=7777\n")
     (work / "payloads.txt").write_text("one\ntwo\nthree\n")
     (work / "offsets.json").write_text('{"partitions":[{"topic":"tool-records","partition":0,"offset":2}],"version":1}')
+    (work / "partitions.json").write_text('{"partitions":[{"topic":"tool-a","partition":2}]}')
     (work / "offsets.csv").write_text("tool-groups,0,1\n")
     (work / "server.properties").write_text(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:29999\n"

@@ -121,21 +121,27 @@ fn add(client: &mut Client, rules: &[(Resource, Rule)], out: &mut Output) -> Res
 fn list(client: &mut Client, flags: &Flags, asked: &[Resource], out: &mut Output) -> Result<(), Error> {
     let any = [Resource::any()];
     let asked = if asked.is_empty() { &any[..] } else { asked };
+    let found = asked.iter().map(|resource| all(client, resource)).collect::<Result<Vec<_>, Error>>()?;
+    let found: Vec<(Resource, Rule)> = found.into_iter().flatten().collect();
     let principals: Vec<&str> = flags.values("principal").collect();
-    principals.iter().for_each(|principal| out.line(format!("ACLs for principal `{principal}`")));
-    for resource in asked {
-        let mut by_resource: BTreeMap<Resource, Vec<Rule>> = BTreeMap::new();
-        for (resource, rule) in all(client, resource)? {
-            if principals.is_empty() || principals.contains(&rule.principal.as_str()) {
-                by_resource.entry(resource).or_default().push(rule);
-            }
-        }
-        for (resource, rules) in by_resource {
-            let lines: Vec<String> = rules.iter().map(|rule| format!("\t{rule}")).collect();
-            out.line(format!("Current ACLs for resource `{resource}`:\n{}\n", lines.join("\n")));
-        }
+    if principals.is_empty() {
+        print(&found, |_| true, out);
+    }
+    for principal in principals {
+        out.line(format!("ACLs for principal `{principal}`"));
+        print(&found, |rule| rule.principal == principal, out);
     }
     Ok(())
+}
+
+fn print(found: &[(Resource, Rule)], wanted: impl Fn(&Rule) -> bool, out: &mut Output) {
+    let mut by_resource: BTreeMap<&Resource, Vec<String>> = BTreeMap::new();
+    for (resource, rule) in found.iter().filter(|(_, rule)| wanted(rule)) {
+        by_resource.entry(resource).or_default().push(format!("\t{rule}"));
+    }
+    for (resource, lines) in by_resource {
+        out.line(format!("Current ACLs for resource `{resource}`:\n{}\n", lines.join("\n")));
+    }
 }
 
 /// Every rule on what a resource filter matches.

@@ -36,9 +36,9 @@ static FLAGS: &[Flag] = &[
 
 fn run(arguments: &[String], out: &mut Output) -> Done {
     let flags = USAGE.parse(arguments)?;
-    let kind = match flags.need("election-type")?.to_ascii_lowercase().as_str() {
-        "preferred" => 0,
-        "unclean" => 1,
+    let (kind, kind_name) = match flags.need("election-type")?.to_ascii_lowercase().as_str() {
+        "preferred" => (0, "PREFERRED"),
+        "unclean" => (1, "UNCLEAN"),
         other => return Err(Failure::Usage(format!("{other} is no election type: preferred and unclean are"))),
     };
     let partitions = partitions(&flags)?;
@@ -60,9 +60,10 @@ fn run(arguments: &[String], out: &mut Output) -> Done {
             match Error::check(partition.error_code, partition.error_message.as_deref()) {
                 Ok(()) => elected.push(name),
                 Err(error) if error.code() == Some(ErrorCode::ElectionNotNeeded) => needless.push(name),
-                Err(error) => {
-                    failed.push(format!("Error completing leader election ({name}): {}: {error}", error.java_class()))
-                }
+                Err(error) => failed.push(format!(
+                    "Error completing leader election ({kind_name}) for partition: {name}: {}: {error}",
+                    error.java_class()
+                )),
             }
         }
     }
