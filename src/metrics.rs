@@ -37,7 +37,7 @@ macro_rules! meters {
 
 meters! {
     connections_accepted "connections accepted since start";
-    connections_refused "connections turned away because their address had as many as it may";
+    connections_refused "connections turned away because their address had as many as it may, or opened them too fast";
     connections_delayed "connections that waited to be accepted because there were too many, or they came too fast";
     accepts_failed "times that the system did not hand over a connection, for want of descriptors mostly";
     connections_closed_for_fault "connections ended by the broker because the peer broke the protocol or a time limit";

@@ -27,7 +27,11 @@ async fn broker() -> TestBroker {
 
 /// Sets a quota for all connections of the test's client id, or takes it away.
 async fn set(client: &mut Client, key: &str, value: Option<f64>) {
-    let entity = EntityData::default().with_entity_type(text("client-id")).with_entity_name(Some(text("test")));
+    set_for(client, ("client-id", "test"), key, value).await;
+}
+
+async fn set_for(client: &mut Client, (kind, name): (&str, &str), key: &str, value: Option<f64>) {
+    let entity = EntityData::default().with_entity_type(text(kind)).with_entity_name(Some(text(name)));
     let op = OpData::default().with_key(text(key)).with_value(value.unwrap_or(0.0)).with_remove(value.is_none());
     let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
     let answer = client.ask(1, m::AlterClientQuotasRequest::default().with_entries(vec![entry])).await;
@@ -161,5 +165,59 @@ async fn time_spent_on_requests_has_a_quota_of_its_own() {
     let mut unanswered = broker.connect().await;
     unanswered.send(9, &produce(10, 0)).await;
     assert_eq!(unanswered.ask(9, metadata_of("t")).await.throttle_time_ms, SAMPLE_MS);
+    broker.stop().await;
+}
+
+/// The bucket of this broker holds 2,000 s, so two partitions a thousand seconds are four at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_topics_are_paid_from_a_bucket() {
+    use m::create_topics_request::CreatableTopic;
+    let broker =
+        TestBroker::with(&["controller.quota.window.num=2", "controller.quota.window.size.seconds=1000"]).await;
+    let mut client = broker.connect().await;
+    set(&mut client, "controller_mutation_rate", Some(0.002)).await;
+    let request = |names: &[(&str, i32)]| {
+        let one = |(name, partitions): &(&str, i32)| {
+            CreatableTopic::default()
+                .with_name(support::topic(name))
+                .with_num_partitions(*partitions)
+                .with_replication_factor(1)
+        };
+        m::CreateTopicsRequest::default().with_topics(names.iter().map(one).collect()).with_timeout_ms(10_000)
+    };
+    let answer = client.ask(7, request(&[("a", 4), ("b", 1), ("c", 1)])).await;
+    let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
+    assert_eq!(codes, [0, 0, 89]);
+    assert_eq!(answer.topics[2].error_message, None);
+    // One too many, less what has come meanwhile.
+    assert!((400_000..=500_000).contains(&answer.throttle_time_ms), "{}", answer.throttle_time_ms);
+
+    // An older request is carried out, and its client waits longer still.
+    let answer = broker.connect().await.ask(5, request(&[("c", 1)])).await;
+    assert_eq!(answer.topics[0].error_code, 0);
+    assert!((900_000..=1_000_000).contains(&answer.throttle_time_ms), "{}", answer.throttle_time_ms);
+    broker.stop().await;
+}
+
+/// Kafka's own window: at one in a second, ten come in at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_connects_too_fast_is_not_served() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.connect().await;
+    let address = ("ip", "127.0.0.1");
+    set_for(&mut client, address, "connection_creation_rate", Some(1.0)).await;
+    let (begun, mut clients) = (Instant::now(), Vec::new());
+    for _ in 0..60 {
+        let mut one = broker.connect().await;
+        one.send_bytes(&support::frame(9, 1, &metadata_of("t"))).await;
+        clients.push(one);
+    }
+    let mut served = 0;
+    for mut one in clients {
+        served += u64::from(!one.is_hung_up().await);
+    }
+    assert!((10..=11 + begun.elapsed().as_secs()).contains(&served), "{served} of 60 were served");
+    set_for(&mut client, address, "connection_creation_rate", None).await;
+    broker.connect().await.ask(9, metadata_of("t")).await;
     broker.stop().await;
 }

@@ -35,6 +35,10 @@ const SHOWN: &[(&str, &str)] = &[
         "src/config/typed/tests.rs::a_refusal_is_one_sentence",
     ),
     (
+        "controller.quota.window.num controller.quota.window.size.seconds",
+        "tests/quotas.rs::changes_of_topics_are_paid_from_a_bucket",
+    ),
+    (
         "default.replication.factor delete.topic.enable num.partitions",
         "tests/settings.rs::topics_are_made_and_deleted_as_is_set",
     ),

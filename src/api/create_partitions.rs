@@ -1,7 +1,8 @@
 //! CreatePartitions, versions 0 to 3: gives topics more partitions.
 //!
 //! The count is how many there shall be, not how many more. Every topic asked about is answered, also when nothing can
-//! change (INVALID_PARTITIONS). Not yet: THROTTLING_QUOTA_EXCEEDED (3).
+//! change (INVALID_PARTITIONS). 3: what a quota has no room for is refused with THROTTLING_QUOTA_EXCEEDED; before, the client is
+//! made to wait.
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -13,17 +14,20 @@ use crate::types::{BrokerId, ErrorCode, TopicName};
 
 pub async fn handle(ctx: &mut Context<'_>, request: CreatePartitionsRequest) -> Reply<CreatePartitionsResponse> {
     let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.0.as_str().into()).collect();
-    let asked = ctx.broker.controller.ask(MetadataInput::CreatePartitions {
+    let input = MetadataInput::CreatePartitions {
         topics: request.topics.iter().map(new_partitions).collect(),
         validate_only: request.validate_only,
         random: ctx.broker.clock.random(),
-    });
+    };
+    let asked = ctx.ask_paid(ctx.version >= 3, input);
     Reply::Later(Box::pin(async move {
-        match asked.await {
+        let (answer, wait_ms) = asked.await;
+        let response = match answer {
             Ok(MetadataAnswer::PartitionsCreated(answers)) => respond(answers),
             Ok(other) => unreachable!("CreatePartitions is answered with topics, not {other:?}"),
             Err(code) => respond(names.into_iter().map(|name| (name, Err(Refused::new(code, "")))).collect()),
-        }
+        };
+        response.with_throttle_time_ms(wait_ms)
     }))
 }
 

@@ -3,7 +3,8 @@
 //! 4: -1 for partitions and replication factor takes the broker's defaults (we take it in every version). 5: the answer
 //! tells partitions, replication factor and all settings of the new topic, which clients print. 7: its id. The answer
 //! leaves when the topics are committed and their partitions are there, so a client that was told may produce at once.
-//! Not yet: THROTTLING_QUOTA_EXCEEDED, authorisation.
+//! 6: what a quota has no room for is refused with THROTTLING_QUOTA_EXCEEDED; before, the client is made to wait. Not yet:
+//! authorisation.
 
 use std::sync::Arc;
 
@@ -23,19 +24,17 @@ pub async fn handle(ctx: &mut Context<'_>, request: CreateTopicsRequest) -> Repl
     let names: Vec<TopicName> = topics.iter().map(|topic| topic.name.clone()).collect();
     let settings = describe_configs::settings_now(ctx);
     let version = ctx.version;
-    let asked = ctx.broker.controller.ask(MetadataInput::CreateTopics {
-        topics,
-        validate_only: request.validate_only,
-        random: clock.random(),
-    });
+    let input = MetadataInput::CreateTopics { topics, validate_only: request.validate_only, random: clock.random() };
+    let asked = ctx.ask_paid(version >= 6, input);
     Reply::Later(Box::pin(async move {
-        let answers = match asked.await {
+        let (answer, wait_ms) = asked.await;
+        let answers = match answer {
             Ok(MetadataAnswer::Created(answers)) => answers,
             Ok(other) => unreachable!("CreateTopics is answered with topics, not {other:?}"),
             Err(code) => names.into_iter().map(|name| (name, Err(Refused::new(code, "")))).collect(),
         };
         let topics = answers.iter().map(|(name, result)| told(&settings, name, result, version)).collect();
-        CreateTopicsResponse::default().with_topics(topics)
+        CreateTopicsResponse::default().with_topics(topics).with_throttle_time_ms(wait_ms)
     }))
 }
 

@@ -1,6 +1,7 @@
 //! DeleteTopics, versions 1 to 6: by name, or from 6 on by name or id.
 //!
-//! 5: the answer has a sentence. The answer leaves when the deletion is committed and nobody reads or writes the topic any
+//! 5: the answer has a sentence, and what a quota has no room for is refused with THROTTLING_QUOTA_EXCEEDED; before, the client
+//! is made to wait. The answer leaves when the deletion is committed and nobody reads or writes the topic any
 //! more; its files go afterwards. `delete.topic.enable=false` refuses the whole request.
 
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
@@ -17,14 +18,15 @@ pub async fn handle(ctx: &mut Context<'_>, request: DeleteTopicsRequest) -> Repl
         refused.extend(topics.into_iter().map(|topic| deletion_disabled(topic, version)));
         return Reply::Now(respond(refused, version));
     }
-    let asked = ctx.broker.controller.ask(MetadataInput::DeleteTopics { topics: topics.clone() });
+    let asked = ctx.ask_paid(version >= 5, MetadataInput::DeleteTopics { topics: topics.clone() });
     Reply::Later(Box::pin(async move {
-        match asked.await {
+        let (answer, wait_ms) = asked.await;
+        match answer {
             Ok(MetadataAnswer::Deleted(answers)) => refused.extend(answers),
             Ok(other) => unreachable!("DeleteTopics is answered with topics, not {other:?}"),
             Err(code) => refused.extend(topics.into_iter().map(|topic| failed(topic, Refused::new(code, "")))),
         }
-        respond(refused, version)
+        respond(refused, version).with_throttle_time_ms(wait_ms)
     }))
 }
 

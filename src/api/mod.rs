@@ -4,6 +4,7 @@
 //! list read it and nothing else. A handler runs in request order; what it returns as [`Reply::Later`] may finish after the
 //! next request has begun, so the ordered part is kept short: append, ask, register.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use kafka_protocol::messages as m;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use crate::broker::Broker;
-use crate::broker::quotas::{Metered, Use};
+use crate::broker::quotas::{Metered, USER, Use};
 use crate::clock::Stopwatch;
 use crate::net::{Answer, BoxFuture, Peer, Reaction, Service, schema};
 use crate::state::group::{GroupAnswer, GroupInput};
+use crate::state::metadata::{MetadataAnswer, MetadataInput, MutationPayer};
 use crate::types::{ErrorCode, Monotonic, TopicId, TopicName};
 
 /// What a handler returns.
@@ -47,6 +49,14 @@ pub struct Session {
 /// For how many milliseconds the connection is to be left alone: said by whoever answers, taken by the connection.
 #[derive(Default)]
 struct Muted(AtomicU64);
+
+impl Muted {
+    /// Leaves it alone for so long; tells it as an answer does.
+    fn wait(&self, wait_ms: u64) -> i32 {
+        self.0.fetch_max(wait_ms, Ordering::Relaxed);
+        i32::try_from(wait_ms).unwrap_or(i32::MAX)
+    }
+}
 
 /// What surrounds one request.
 pub struct Context<'a> {
@@ -81,6 +91,24 @@ impl Context<'_> {
         self.metered.is(what).then(payer)
     }
 
+    /// Asks for a change of topics or partitions, which the client pays for where it has a quota of that (KIP-599). With the answer
+    /// comes for how many milliseconds it has to wait. A strict client is refused instead what it cannot pay.
+    pub fn ask_paid(
+        &self,
+        is_strict: bool,
+        input: MetadataInput,
+    ) -> impl Future<Output = (Result<MetadataAnswer, ErrorCode>, i32)> + Send + use<> {
+        let payer = MutationPayer { user: USER.to_owned(), client_id: self.client_id.to_owned(), strict: is_strict };
+        let asked = self.broker.controller.ask(MetadataInput::Paid { payer, input: Box::new(input) });
+        let muted = self.session.muted.clone();
+        async move {
+            match asked.await {
+                Ok(MetadataAnswer::Paid { wait_ms, answer }) => (Ok(*answer), muted.wait(wait_ms)),
+                other => (other, 0),
+            }
+        }
+    }
+
     /// Hands an input to the machine of that group, in request order. The future is its answer, which may be long in
     /// coming; an error means that no machine answered.
     pub async fn ask_group(
@@ -109,8 +137,7 @@ impl Payer {
     /// Charges a use, and mutes the connection for as long as it was too much. Tells for how many milliseconds, and when.
     pub fn charge(&self, value: f64) -> (Monotonic, i32) {
         let (now, wait_ms) = self.broker.quotas.record(self.what, &self.client_id, value);
-        self.muted.0.fetch_max(wait_ms, Ordering::Relaxed);
-        (now, i32::try_from(wait_ms).unwrap_or(i32::MAX))
+        (now, self.muted.wait(wait_ms))
     }
 
     /// What was charged then is not used after all.
@@ -405,6 +432,10 @@ impl Service for Front {
                 reaction
             }
         }
+    }
+
+    fn too_fast(&self, ip: IpAddr) -> Option<Duration> {
+        self.broker.quotas.connect(ip)
     }
 
     fn muted(&self, session: &Session) -> Option<Duration> {

@@ -492,6 +492,7 @@ fn metadata_settings(settings: &Settings, cluster_id: &str) -> MetadataSettings 
     made.log = settings.storage.log.clone();
     made.listeners = settings.listener_names();
     made.groups = settings.groups.consumer.clone();
+    made.mutations = window(settings.quotas.controller);
     set_topic(
         &mut made.offsets_topic,
         settings.groups.offsets_topic_partitions,

@@ -3,8 +3,10 @@
 //! Where nobody has a quota of a kind, asking costs one load of an atomic. Where somebody has, each use takes the lock of its
 //! meter for a look-up and a sum. As there is no authentication yet, every client is the user ANONYMOUS, as in Kafka.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::state::metadata::Image;
@@ -12,7 +14,7 @@ use crate::state::quota::{Limits, Meter, Window};
 use crate::types::Monotonic;
 
 /// Who a client is that has not said who it is (`KafkaPrincipal.ANONYMOUS`).
-const USER: &str = "ANONYMOUS";
+pub const USER: &str = "ANONYMOUS";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,16 +25,19 @@ pub enum Use {
     Fetch,
     /// Time spent on requests, in percent of one thread's.
     Request,
+    /// New connections of an address.
+    Connect,
 }
 
 impl Use {
-    const ALL: [Use; 3] = [Use::Produce, Use::Fetch, Use::Request];
+    const ALL: [Use; 4] = [Use::Produce, Use::Fetch, Use::Request, Use::Connect];
 
     fn key(self) -> &'static str {
         match self {
             Use::Produce => "producer_byte_rate",
             Use::Fetch => "consumer_byte_rate",
             Use::Request => "request_percentage",
+            Use::Connect => "connection_creation_rate",
         }
     }
 
@@ -55,14 +60,14 @@ pub struct Quotas {
     clock: Arc<dyn Clock>,
     metered: AtomicU8,
     /// By `Use`; each guards its own sums.
-    meters: [Mutex<Meter>; 3],
-    longest_request_ms: u64,
+    meters: [Mutex<Meter>; 4],
+    sample_ms: u64,
 }
 
 impl Quotas {
     pub fn new(window: Window, clock: Arc<dyn Clock>) -> Self {
         let meters = Use::ALL.map(|_| Mutex::new(Meter::new(window)));
-        Quotas { clock, metered: AtomicU8::new(0), meters, longest_request_ms: window.sample_ms }
+        Quotas { clock, metered: AtomicU8::new(0), meters, sample_ms: window.sample_ms }
     }
 
     /// Takes over what has changed in the image.
@@ -72,7 +77,10 @@ impl Quotas {
         }
         let mut metered = 0;
         for what in Use::ALL {
-            let limits = Limits::of(now, what.key());
+            let limits = match what {
+                Use::Connect => Limits::of_addresses(now, what.key(), canonical),
+                _ => Limits::of(now, what.key()),
+            };
             metered |= if limits.is_empty() { 0 } else { what.bit() };
             self.meter(what).limit(limits);
         }
@@ -88,7 +96,22 @@ impl Quotas {
     pub fn record(&self, what: Use, client_id: &str, value: f64) -> (Monotonic, u64) {
         let now = self.clock.now().mono;
         let wait_ms = self.meter(what).record(now, USER, client_id, value);
-        (now, if what == Use::Request { wait_ms.min(self.longest_request_ms) } else { wait_ms })
+        (now, if what == Use::Request { wait_ms.min(self.sample_ms) } else { wait_ms })
+    }
+
+    /// How long a new connection of this address is to be held back for being too many; it is not counted then.
+    pub fn connect(&self, ip: IpAddr) -> Option<Duration> {
+        if !self.metered().is(Use::Connect) {
+            return None;
+        }
+        let (now, ip) = (self.clock.now().mono, ip.to_canonical().to_string());
+        let mut meter = self.meter(Use::Connect);
+        let wait_ms = meter.record(now, "", &ip, 1.0).min(self.sample_ms);
+        if wait_ms == 0 {
+            return None;
+        }
+        meter.take_back(now, "", &ip, 1.0);
+        Some(Duration::from_millis(wait_ms))
     }
 
     /// What was recorded then was not used after all.
@@ -104,6 +127,11 @@ impl Quotas {
     fn meter(&self, what: Use) -> MutexGuard<'_, Meter> {
         self.meters[what as usize].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// An address has many spellings, and one in which it is compared.
+fn canonical(address: &str) -> Option<String> {
+    address.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
 }
 
 #[cfg(test)]
@@ -141,6 +169,30 @@ mod tests {
         let second = set(&mut machine, "producer_byte_rate", None);
         quotas.follow(&first, &second);
         assert_eq!(quotas.metered(), Metered(0));
+    }
+
+    /// Kafka: who comes too fast is not counted, so that it is let in as soon as its rate allows it.
+    #[test]
+    fn an_address_gets_so_many_connections() {
+        let clock = Arc::new(ManualClock::new(Timestamp(0), 1));
+        let quotas = Quotas::new(WINDOW, clock.clone());
+        let mut machine = Metadata::new(MetadataSettings::new("cluster"));
+        let before = machine.image().clone();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(quotas.connect(address("::1")), None);
+        for (ip, limit) in [(EntityName::Named("0:0::1".into()), 1.0), (EntityName::Default, 5.0)] {
+            machine.apply(&MetadataRecord::ClientQuota {
+                entity: QuotaEntity { ip: Some(ip), ..QuotaEntity::default() },
+                key: "connection_creation_rate".into(),
+                value: Some(QuotaValue(limit)),
+            });
+        }
+        quotas.follow(&before, machine.image());
+        let admitted = |ip: &str| (0..100).filter(|_| quotas.connect(address(ip)).is_none()).count();
+        assert_eq!((admitted("::1"), admitted("127.0.0.1"), admitted("::ffff:127.0.0.1")), (10, 50, 0));
+        assert_eq!(quotas.connect(address("::1")), Some(Duration::from_millis(1000)));
+        clock.advance_ms(11_000);
+        assert_eq!(admitted("::1"), 10);
     }
 
     #[test]

@@ -278,6 +278,8 @@ pub struct ControllerSettings {
 pub struct QuotaSettings {
     /// `quota.window.num`, `quota.window.size.seconds`
     pub clients: QuotaWindow,
+    /// `controller.quota.window.num`, `controller.quota.window.size.seconds`
+    pub controller: QuotaWindow,
 }
 
 /// So many samples of so long.

@@ -228,7 +228,10 @@ impl Reader<'_> {
     }
 
     fn quotas(&self) -> QuotaSettings {
-        QuotaSettings { clients: self.quota_window("quota.window.num", "quota.window.size.seconds") }
+        QuotaSettings {
+            clients: self.quota_window("quota.window.num", "quota.window.size.seconds"),
+            controller: self.quota_window("controller.quota.window.num", "controller.quota.window.size.seconds"),
+        }
     }
 
     fn quota_window(&self, samples: &'static str, seconds: &'static str) -> QuotaWindow {

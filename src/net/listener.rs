@@ -1,16 +1,17 @@
 //! Accepts connections: bounded in number and in rate (S9), one task each, counted and logged when they end badly.
 //!
 //! As in Kafka, an address that has too many is turned away, and where there are too many in all, or they come too fast, the
-//! next one waits in the system's queue. The memory and the descriptors that connections may take are bounds of the same
+//! next one waits in the system's queue. One whose address has a quota and opens them too fast is held for a moment and closed,
+//! so that its client does not come back at once. The memory and the descriptors that connections may take are bounds of the same
 //! kind. What a stranger can cause is logged at most once in a while.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -40,6 +41,9 @@ pub struct ListenerLimits {
 /// After an accept that failed.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// How many connections are held back at the same time; each takes a descriptor. More than that are closed at once.
+const MAX_HELD: usize = 1_000;
+
 /// Everything a listener shares with its connections.
 pub struct Door<S: Service> {
     pub service: Arc<S>,
@@ -51,6 +55,7 @@ pub struct Door<S: Service> {
     /// A connection has ended.
     left: Notify,
     next_id: AtomicU64,
+    held: AtomicUsize,
     opened: Instant,
     said: Said,
 }
@@ -60,6 +65,7 @@ pub struct Door<S: Service> {
 struct Said {
     full: Seldom,
     per_ip: Seldom,
+    too_fast: Seldom,
     no_accept: Seldom,
     ended: Seldom,
 }
@@ -98,6 +104,7 @@ impl<S: Service> Door<S> {
             census: Mutex::new(Census { total: 0, per_ip: HashMap::new(), next_due: Instant::now() }),
             left: Notify::new(),
             next_id: AtomicU64::new(1),
+            held: AtomicUsize::new(0),
             opened: Instant::now(),
             said: Said::default(),
         })
@@ -122,7 +129,9 @@ impl<S: Service> Door<S> {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     self.keep_the_rate().await;
-                    if self.wait_for_room(address.ip()).await {
+                    if let Some(time) = self.service.too_fast(address.ip()) {
+                        self.hold_back(stream, address.ip(), time);
+                    } else if self.wait_for_room(address.ip()).await {
                         self.begin(stream, address, index);
                     }
                 }
@@ -136,6 +145,24 @@ impl<S: Service> Door<S> {
                 }
             }
         }
+    }
+
+    /// Keeps a connection unserved for so long, then closes it.
+    fn hold_back(self: &Arc<Self>, stream: TcpStream, ip: IpAddr, time: Duration) {
+        self.metrics.connections_refused.add(1);
+        if let Some(more) = self.said.too_fast.due(self.now_ms()) {
+            tracing::warn!(%ip, more, "a connection was refused: its address opens them faster than connection_creation_rate allows");
+        }
+        if self.held.fetch_add(1, Ordering::Relaxed) >= MAX_HELD {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let door = self.clone();
+        (self.spawn)(Box::pin(async move {
+            tokio::time::sleep(time).await;
+            drop(stream);
+            door.held.fetch_sub(1, Ordering::Relaxed);
+        }));
     }
 
     async fn keep_the_rate(&self) {

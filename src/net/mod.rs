@@ -4,7 +4,7 @@
 //! list of pieces, bytes or a range of a file, and only `connection.rs` decides how pieces leave.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +106,9 @@ pub trait Service: Send + Sync + 'static {
     type Session: Send + 'static;
 
     fn connected(&self, peer: Peer) -> Self::Session;
+
+    /// How long a new connection from there is held back, and then closed unserved, because its address opens them too fast.
+    fn too_fast(&self, ip: IpAddr) -> Option<Duration>;
 
     /// Begins one request. Called in request order, one at a time per connection.
     fn call<'a>(&'a self, session: &'a mut Self::Session, frame: Bytes) -> impl Future<Output = Reaction> + Send + 'a;

@@ -1,8 +1,8 @@
 //! Cluster metadata as a machine: who may create, change and delete topics, settings and blocks of producer ids, and
 //! what the cluster looks like afterwards.
 //!
-//! State: the [`Image`], changed by records alone. Nothing else is remembered, so a restart forgets nothing, there are
-//! no deadlines, and every input is answered in the step that brought it. A request with several items is decided item
+//! State: the [`Image`], changed by records alone. Nothing else is remembered but what clients with a quota have paid for
+//! their changes (`mutations.rs`), which a restart may forget; there are no deadlines, and every input is answered in the step that brought it. A request with several items is decided item
 //! by item; the records of those that pass are one batch. Random numbers and new topic ids come in with the input.
 //!
 //! Invariants: a topic has at least one partition and they are numbered without holes; a topic's name and id are both
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::quota::{Bucket, Groups, Window};
 use super::{Effects, Machine, Ticket};
 use crate::config::{ConsumerGroupSettings, ListenerNames, LogConfig};
 use crate::types::{BrokerId, ErrorCode, Monotonic, Now, Offset, ProducerId, TopicId, TopicName};
@@ -21,6 +22,7 @@ use crate::types::{BrokerId, ErrorCode, Monotonic, Now, Offset, ProducerId, Topi
 mod configs;
 pub mod generated;
 mod image;
+mod mutations;
 mod placement;
 mod quotas;
 mod records;
@@ -28,9 +30,12 @@ mod shared_map;
 mod topics;
 
 pub use image::*;
+pub use mutations::MutationPayer;
 pub use quotas::*;
 pub use records::MetadataRecord;
 pub use shared_map::SharedMap;
+
+use mutations::Purse;
 
 /// How many producer ids one record hands out (Kafka's `ProducerIdsBlock`).
 pub const PRODUCER_ID_BLOCK_SIZE: i32 = 1000;
@@ -63,6 +68,8 @@ pub struct MetadataSettings {
     pub groups: ConsumerGroupSettings,
     /// More partitions than this in all are refused (S10).
     pub max_partitions: usize,
+    /// `controller.quota.window.*`
+    pub mutations: Window,
 }
 
 /// How a topic of the broker's own is made.
@@ -116,6 +123,7 @@ impl MetadataSettings {
                 regex_refresh_interval_ms: 600_000,
             },
             max_partitions: 1_000_000,
+            mutations: Window { samples: 11, sample_ms: 1000 },
         }
     }
 }
@@ -164,6 +172,11 @@ pub enum MetadataInput {
     },
     AllocateProducerIds {
         broker: BrokerId,
+    },
+    /// A change of topics or partitions by a client that may have a quota for it.
+    Paid {
+        payer: MutationPayer,
+        input: Box<MetadataInput>,
     },
 }
 
@@ -235,6 +248,11 @@ pub enum MetadataAnswer {
     ProducerIds {
         first: ProducerId,
     },
+    /// To what was paid: how long the client has to wait, and the answer.
+    Paid {
+        wait_ms: u64,
+        answer: Box<MetadataAnswer>,
+    },
     /// The whole request.
     Refused(Refused),
 }
@@ -274,12 +292,14 @@ pub struct Metadata {
     image: Image,
     /// The records of a transaction in the log that has begun and not ended.
     transaction: Option<Vec<MetadataRecord>>,
+    /// What clients have left of their quotas for changes.
+    buckets: Groups<Bucket>,
 }
 
 impl Metadata {
     pub fn new(settings: MetadataSettings) -> Metadata {
         let image = Image::new(&settings.cluster_id);
-        Metadata { settings, image, transaction: None }
+        Metadata { settings, image, transaction: None, buckets: Groups::default() }
     }
 
     /// What is true now; clone it to publish it.
@@ -322,6 +342,44 @@ impl Metadata {
         (records, MetadataAnswer::Registered { epoch })
     }
 
+    fn paid(
+        &mut self,
+        now: Monotonic,
+        payer: &MutationPayer,
+        input: MetadataInput,
+    ) -> (Vec<MetadataRecord>, MetadataAnswer) {
+        let mut buckets = std::mem::take(&mut self.buckets);
+        let mut purse = Purse::of(payer, &self.image, &mut buckets, self.settings.mutations, now);
+        let (append, answer) = self.decide(input, &mut purse);
+        let wait_ms = purse.wait_ms();
+        self.buckets = buckets;
+        (append, MetadataAnswer::Paid { wait_ms, answer: Box::new(answer) })
+    }
+
+    fn decide(&self, input: MetadataInput, purse: &mut Purse<'_>) -> (Vec<MetadataRecord>, MetadataAnswer) {
+        match input {
+            MetadataInput::RegisterBroker { broker } => self.register(broker),
+            MetadataInput::CreateTopics { topics, validate_only, random } => {
+                self.create_topics(topics, validate_only, random, purse)
+            }
+            MetadataInput::AutoCreateTopics { topics, random } => self.auto_create_topics(topics, random),
+            MetadataInput::DeleteTopics { topics } => self.delete_topics(topics, purse),
+            MetadataInput::CreatePartitions { topics, validate_only, random } => {
+                self.create_partitions(topics, validate_only, random, purse)
+            }
+            MetadataInput::AlterConfigs { resources, validate_only } => self.alter_configs(resources, validate_only),
+            MetadataInput::IncrementalAlterConfigs { resources, validate_only } => {
+                self.incremental_alter_configs(resources, validate_only)
+            }
+            MetadataInput::AlterClientQuotas { entries, validate_only } => {
+                self.alter_client_quotas(entries, validate_only)
+            }
+            MetadataInput::AllocateProducerIds { broker } => self.allocate_producer_ids(broker),
+            // Nobody pays twice: what is wrapped again is answered as if it were not.
+            MetadataInput::Paid { input, .. } => self.decide(*input, purse),
+        }
+    }
+
     fn allocate_producer_ids(&self, broker: BrokerId) -> (Vec<MetadataRecord>, MetadataAnswer) {
         let first = self.image.next_producer_id;
         let Some(next) = first.0.checked_add(i64::from(PRODUCER_ID_BLOCK_SIZE)) else {
@@ -340,25 +398,10 @@ impl Machine for Metadata {
     type Answer = MetadataAnswer;
     type Message = Infallible;
 
-    fn step(&mut self, _now: Now, ticket: Ticket, input: MetadataInput) -> Effects<Self> {
+    fn step(&mut self, now: Now, ticket: Ticket, input: MetadataInput) -> Effects<Self> {
         let (mut append, answer) = match input {
-            MetadataInput::RegisterBroker { broker } => self.register(broker),
-            MetadataInput::CreateTopics { topics, validate_only, random } => {
-                self.create_topics(topics, validate_only, random)
-            }
-            MetadataInput::AutoCreateTopics { topics, random } => self.auto_create_topics(topics, random),
-            MetadataInput::DeleteTopics { topics } => self.delete_topics(topics),
-            MetadataInput::CreatePartitions { topics, validate_only, random } => {
-                self.create_partitions(topics, validate_only, random)
-            }
-            MetadataInput::AlterConfigs { resources, validate_only } => self.alter_configs(resources, validate_only),
-            MetadataInput::IncrementalAlterConfigs { resources, validate_only } => {
-                self.incremental_alter_configs(resources, validate_only)
-            }
-            MetadataInput::AlterClientQuotas { entries, validate_only } => {
-                self.alter_client_quotas(entries, validate_only)
-            }
-            MetadataInput::AllocateProducerIds { broker } => self.allocate_producer_ids(broker),
+            MetadataInput::Paid { payer, input } => self.paid(now.mono, &payer, *input),
+            input => self.decide(input, &mut Purse::bottomless()),
         };
         // A transaction the log ends in has lost its writer; what follows must not count as part of it.
         if self.transaction.is_some() && !append.is_empty() {

@@ -250,9 +250,6 @@ enum Numbers {
 const LONG: Numbers = Numbers::Whole { max: i64::MAX as f64, kind: "a LONG" };
 const INT: Numbers = Numbers::Whole { max: i32::MAX as f64, kind: "an INT" };
 
-/// What would be kept and have no effect is refused.
-const NOT_ENFORCED: &[&str] = &["controller_mutation_rate", "connection_creation_rate"];
-
 fn check_value(entity: &QuotaEntity, key: &str, QuotaValue(value): QuotaValue) -> Result<(), Refused> {
     let numbers = match (key, entity.ip.is_some()) {
         ("producer_byte_rate" | "consumer_byte_rate", false) => LONG,
@@ -269,9 +266,6 @@ fn check_value(entity: &QuotaEntity, key: &str, QuotaValue(value): QuotaValue) -
         }
         Numbers::Whole { .. } if (value % 1.0).abs() > 1e-6 => {
             Err(invalid_request(format!("{key} cannot be a fractional value.")))
-        }
-        _ if NOT_ENFORCED.contains(&key) => {
-            Err(invalid_request(format!("{key} cannot be set, as this broker does not enforce it yet")))
         }
         _ => Ok(()),
     }

@@ -849,9 +849,9 @@ fn quotas_that_may_not_be_are_refused_in_kafkas_words() {
         (&[("ip", Some("127.0.0.1"))], rate, "Invalid configuration key producer_byte_rate"),
         (user, &[("connection_creation_rate", Some(1.0))], "Invalid configuration key connection_creation_rate"),
         (
-            user,
-            &[("controller_mutation_rate", Some(1.0))],
-            "controller_mutation_rate cannot be set, as this broker does not enforce it yet",
+            &[("ip", Some("127.0.0.1"))],
+            &[("connection_creation_rate", Some(3e9))],
+            "Proposed value for connection_creation_rate is too large for an INT.",
         ),
         (user, &[("producer_byte_rate", Some(0.0))], "Quota producer_byte_rate must be greater than 0"),
         (user, &[("request_percentage", Some(-1.0))], "Quota request_percentage must be greater than 0"),
@@ -889,4 +889,69 @@ fn s10_there_are_only_so_many_entities() {
     assert_eq!(scene.alter_quota(&[("user", Some("u7"))], &[("producer_byte_rate", Some(2.0))]).0, ErrorCode::None);
     let long = "x".repeat(40_000);
     assert_eq!(scene.alter_quota(&[("user", Some(&long))], &[]).0, ErrorCode::InvalidRequest);
+}
+
+impl Scene {
+    /// Asks as a client with that id, at that time; the answer, and how long the client has to wait.
+    fn pay(&mut self, mono_ms: u64, client_id: &str, strict: bool, input: MetadataInput) -> (MetadataAnswer, u64) {
+        let payer = MutationPayer { user: "u".into(), client_id: client_id.into(), strict };
+        let now = Now { mono: Monotonic(mono_ms), ..Now::default() };
+        let input = MetadataInput::Paid { payer, input: Box::new(input) };
+        let mut effects = self.machine.step(now, Ticket(1), input);
+        effects.append.iter().for_each(|record| self.machine.apply(record));
+        match effects.answer.pop().expect("every input is answered at once").1 {
+            MetadataAnswer::Paid { wait_ms, answer } => (*answer, wait_ms),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Creates topics of so many partitions; the code of each, and the wait.
+    fn create_paid(&mut self, ms: u64, strict: bool, topics: &[(&str, i32)]) -> (Vec<ErrorCode>, u64) {
+        let topics = topics
+            .iter()
+            .zip(self.image().topics.len() as u128 + 1..)
+            .map(|((name, partitions), id)| NewTopic { partitions: *partitions, ..topic(name, id) })
+            .collect();
+        let input = MetadataInput::CreateTopics { topics, validate_only: false, random: 0 };
+        match self.pay(ms, "c", strict, input) {
+            (MetadataAnswer::Created(answers), wait) => (answers.into_iter().map(|(_, it)| said(it).0).collect(), wait),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// KIP-599. The window is 11 s, so a rate of 2 allows 22 partitions at once.
+#[test]
+fn a_strict_client_is_refused_what_it_cannot_pay_and_told_when_it_can() {
+    use ErrorCode::{None, ThrottlingQuotaExceeded};
+    let mut scene = Scene::new();
+    assert_eq!(scene.alter_quota(&[("client-id", Some("c"))], &[("controller_mutation_rate", Some(2.0))]).0, None);
+    let topics = [("a", 20), ("b", 12), ("c", 1)];
+    assert_eq!(scene.create_paid(0, true, &topics), (vec![None, None, ThrottlingQuotaExceeded], 5_000));
+    assert_eq!(scene.create_paid(4_999, true, &[("c", 1)]), (vec![ThrottlingQuotaExceeded], 1));
+    assert_eq!(scene.create_paid(5_000, true, &[("c", 1), ("d", 1)]), (vec![None, ThrottlingQuotaExceeded], 500));
+    let free = MetadataInput::DeleteTopics { topics: vec![TopicRef::Name("a".into())] };
+    let (MetadataAnswer::Deleted(answers), 0) = scene.pay(5_000, "other", true, free) else { panic!() };
+    assert_eq!(said(answers[0].result.clone()).0, None);
+    // Removing and adding partitions costs as much as making them.
+    let remove = MetadataInput::DeleteTopics { topics: vec![TopicRef::Name("b".into())] };
+    let (MetadataAnswer::Deleted(answers), 500) = scene.pay(5_000, "c", true, remove.clone()) else { panic!() };
+    assert_eq!(said(answers[0].result.clone()).0, ThrottlingQuotaExceeded);
+    assert!(scene.image().topic("b").is_some());
+    let (MetadataAnswer::Deleted(answers), 0) = scene.pay(6_000, "c", true, remove) else { panic!() };
+    assert_eq!(said(answers[0].result.clone()).0, None);
+    let topics = vec![NewPartitions { name: "c".into(), count: 2, assignments: Option::None }];
+    let more = MetadataInput::CreatePartitions { topics, validate_only: false, random: 0 };
+    let (MetadataAnswer::PartitionsCreated(answers), 5_500) = scene.pay(6_000, "c", true, more) else { panic!() };
+    assert_eq!(said(answers[0].1.clone()).0, ThrottlingQuotaExceeded);
+}
+
+#[test]
+fn an_older_client_is_served_and_waits() {
+    use ErrorCode::{None, TopicAlreadyExists};
+    let mut scene = Scene::new();
+    assert_eq!(scene.alter_quota(&[("user", Some("u"))], &[("controller_mutation_rate", Some(2.0))]).0, None);
+    assert_eq!(scene.create_paid(0, false, &[("a", 20), ("b", 12), ("c", 2)]), (vec![None; 3], 6_000));
+    // What is refused for another reason costs nothing.
+    assert_eq!(scene.create_paid(6_000, false, &[("a", 20)]), (vec![TopicAlreadyExists], 0));
 }

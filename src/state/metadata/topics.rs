@@ -12,7 +12,13 @@ const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
 type Decision = (Vec<MetadataRecord>, MetadataAnswer);
 
 impl Metadata {
-    pub(super) fn create_topics(&self, topics: Vec<NewTopic>, validate_only: bool, random: u64) -> Decision {
+    pub(super) fn create_topics(
+        &self,
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+        random: u64,
+        purse: &mut Purse<'_>,
+    ) -> Decision {
         let wanted = topics.iter().map(|topic| self.wanted_partitions(topic)).sum::<usize>();
         if wanted > MAX_PARTITIONS_PER_REQUEST {
             // Every topic is answered, and each with this.
@@ -31,7 +37,7 @@ impl Metadata {
             let result = if named[&topic.name] > 1 {
                 Err(Refused::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
             } else {
-                self.create_topic(&topic, random, &mut room)
+                self.create_topic(&topic, random, &mut room, purse)
             };
             answers.push((
                 topic.name,
@@ -71,7 +77,7 @@ impl Metadata {
                 }
             })
             .collect();
-        self.create_topics(topics, false, random)
+        self.create_topics(topics, false, random, &mut Purse::bottomless())
     }
 
     fn wanted_partitions(&self, topic: &NewTopic) -> usize {
@@ -87,11 +93,13 @@ impl Metadata {
         topic: &NewTopic,
         random: u64,
         room: &mut usize,
+        purse: &mut Purse<'_>,
     ) -> Result<(Vec<MetadataRecord>, CreatedTopic), Refused> {
         self.check_new_name(&topic.name)?;
         let configs = self.check_creation_configs(topic)?;
         let replicas = self.place_topic(topic, random)?;
         *room = room.checked_sub(replicas.len()).ok_or_else(|| self.too_many_partitions())?;
+        purse.pay(replicas.len())?;
 
         let created = CreatedTopic {
             id: topic.id,
@@ -247,7 +255,7 @@ impl Metadata {
         }
     }
 
-    pub(super) fn delete_topics(&self, topics: Vec<TopicRef>) -> Decision {
+    pub(super) fn delete_topics(&self, topics: Vec<TopicRef>, purse: &mut Purse<'_>) -> Decision {
         let names = counts(topics.iter().filter_map(|topic| match topic {
             TopicRef::Name(name) => Some(name.clone()),
             TopicRef::Id(_) => None,
@@ -259,7 +267,7 @@ impl Metadata {
         let mut records = Vec::new();
         let mut answers: Vec<DeletedTopic> = Vec::new();
         for topic in topics {
-            let answer = match topic {
+            let mut answer = match topic {
                 TopicRef::Name(name) if names[&name] > 1 => refused_name(name, duplicate("name")),
                 TopicRef::Id(id) if ids[&id] > 1 => refused_id(id, duplicate("id")),
                 TopicRef::Name(name) => match self.image.topic(name.as_str()) {
@@ -284,6 +292,9 @@ impl Metadata {
             if answers.iter().any(|known| known.name == answer.name && known.id == answer.id) {
                 continue;
             }
+            if let (Ok(()), Some(topic)) = (&answer.result, self.image.topic_by_id(answer.id)) {
+                answer.result = purse.pay(topic.partitions.len());
+            }
             if answer.result.is_ok() {
                 records.push(MetadataRecord::RemoveTopic(answer.id));
             }
@@ -292,7 +303,13 @@ impl Metadata {
         (records, MetadataAnswer::Deleted(answers))
     }
 
-    pub(super) fn create_partitions(&self, topics: Vec<NewPartitions>, validate_only: bool, random: u64) -> Decision {
+    pub(super) fn create_partitions(
+        &self,
+        topics: Vec<NewPartitions>,
+        validate_only: bool,
+        random: u64,
+        purse: &mut Purse<'_>,
+    ) -> Decision {
         let named = counts(topics.iter().map(|topic| topic.name.clone()));
         let mut answers: Vec<(TopicName, Result<(), Refused>)> = Vec::new();
         let mut records = Vec::new();
@@ -305,7 +322,7 @@ impl Metadata {
             let result = if named[&topic.name] > 1 {
                 Err(duplicate("name"))
             } else {
-                self.grow(&topic, random, &mut request, &mut room).map(|made| records.extend(made))
+                self.grow(&topic, random, &mut request, &mut room, purse).map(|made| records.extend(made))
             };
             answers.push((topic.name, result));
         }
@@ -321,6 +338,7 @@ impl Metadata {
         random: u64,
         request: &mut usize,
         room: &mut usize,
+        purse: &mut Purse<'_>,
     ) -> Result<Vec<MetadataRecord>, Refused> {
         let unknown = || Refused::new(ErrorCode::UnknownTopicOrPartition, "");
         let topic = self.image.topic(wanted.name.as_str()).ok_or_else(unknown)?;
@@ -344,6 +362,7 @@ impl Metadata {
         }
         *request = request.checked_sub(additional).ok_or_else(too_large)?;
         *room = room.checked_sub(additional).ok_or_else(|| self.too_many_partitions())?;
+        purse.pay(additional)?;
         let replication_factor = topic.partitions.first().map_or(1, |first| first.replicas.len());
         let replicas = match &wanted.assignments {
             Some(assignments) => {

@@ -47,6 +47,19 @@ impl Limits {
         limits
     }
 
+    /// The limits of addresses; each stands where that of a client id would, under the name that `canonical` gives it.
+    pub fn of_addresses(image: &Image, key: &str, canonical: impl Fn(&str) -> Option<String>) -> Limits {
+        let mut limits = Limits::default();
+        for (entity, quotas) in image.quotas().iter() {
+            let (Some(ip), Some(value)) = (&entity.ip, quotas.get(key)) else { continue };
+            match ip {
+                EntityName::Default => limits.no_user.any = Some(value.0),
+                EntityName::Named(name) => _ = canonical(name).map(|name| limits.no_user.named.insert(name, value.0)),
+            }
+        }
+        limits
+    }
+
     fn set(&mut self, entity: &QuotaEntity, value: f64) {
         let clients = match &entity.user {
             Some(EntityName::Named(user)) => self.users.entry(user.clone()).or_default(),

@@ -1,16 +1,17 @@
 //! Client quotas in force: what clients have used, and how long who used too much has to wait.
 //!
 //! A machine without a log: `record` takes the time and what was used, and answers with a wait. A restart forgets all of it, as
-//! Kafka does. What is kept is bounded (S10): a group whose last use is out of the window is forgotten, and once there are as
-//! many as may be, those that come next share one group with the limit of each.
+//! Kafka does. Bytes and time are measured as rates, changes of topics are paid with tokens (`metadata/mutations.rs`).
 
+mod bucket;
+mod groups;
 mod limits;
 mod rate;
 
-use std::collections::BTreeMap;
-
 use crate::types::Monotonic;
 
+pub use bucket::Bucket;
+pub use groups::Groups;
 pub use limits::{Group, Limits};
 pub use rate::Rate;
 
@@ -21,24 +22,17 @@ pub struct Window {
     pub sample_ms: u64,
 }
 
-/// Groups that are told apart. A stranger makes as many as he likes: each client id is one where there is a default.
-const MAX_GROUPS: usize = 4096;
-/// The part of a client id that is told apart: the id is the client's, and may have 32 KiB.
-const MAX_NAME_BYTES: usize = 256;
-
 /// The use of one thing, bytes produced for one, held against its limits.
 #[derive(Debug)]
 pub struct Meter {
     window: Window,
     limits: Limits,
-    groups: BTreeMap<Group, Rate>,
-    /// When it was last looked whether some are over.
-    swept: Monotonic,
+    groups: Groups<Rate>,
 }
 
 impl Meter {
     pub fn new(window: Window) -> Meter {
-        Meter { window, limits: Limits::default(), groups: BTreeMap::new(), swept: Monotonic(0) }
+        Meter { window, limits: Limits::default(), groups: Groups::default() }
     }
 
     /// Other limits from now on; what was used stays.
@@ -50,7 +44,7 @@ impl Meter {
     pub fn record(&mut self, now: Monotonic, user: &str, client_id: &str, value: f64) -> u64 {
         let Some((limit, group)) = self.limits.find(user, client_id) else { return 0 };
         let window = self.window;
-        let rate = self.rate(now, group);
+        let rate = self.groups.of(window, now, group);
         rate.record(window, now, value);
         rate.throttle_ms(window, now, limit)
     }
@@ -59,7 +53,7 @@ impl Meter {
     pub fn take_back(&mut self, now: Monotonic, user: &str, client_id: &str, value: f64) {
         if let Some((_, group)) = self.limits.find(user, client_id) {
             let window = self.window;
-            self.rate(now, group).record(window, now, -value);
+            self.groups.of(window, now, group).record(window, now, -value);
         }
     }
 
@@ -68,25 +62,6 @@ impl Meter {
         let seconds = (self.window.samples as u64 - 1).saturating_mul(self.window.sample_ms) as f64 / 1000.0;
         self.limits.find(user, client_id).map(|(limit, _)| limit * seconds)
     }
-
-    fn rate(&mut self, now: Monotonic, mut group: Group) -> &mut Rate {
-        shorten(&mut group.client_id);
-        let (window, is_full) = (self.window, self.groups.len() >= MAX_GROUPS);
-        if is_full && !self.groups.contains_key(&group) {
-            if now.ms_since(self.swept) >= window.sample_ms {
-                self.swept = now;
-                self.groups.retain(|_, rate| !rate.is_over(window, now));
-            }
-            if self.groups.len() >= MAX_GROUPS {
-                group = Group::default();
-            }
-        }
-        self.groups.entry(group).or_default()
-    }
-}
-
-fn shorten(name: &mut String) {
-    name.truncate(name.floor_char_boundary(MAX_NAME_BYTES));
 }
 
 #[cfg(test)]
@@ -153,11 +128,11 @@ mod tests {
         for number in 0..10_000 {
             waits += u64::from(meter.record(Monotonic(0), "u", &format!("{}{number}", "x".repeat(200)), 5_000.0) > 0);
         }
-        assert_eq!(meter.groups.len(), MAX_GROUPS + 1);
+        assert_eq!(meter.groups.known.len(), groups::MAX_GROUPS + 1);
         assert!(waits > 5_000);
         let long = |end: &str| format!("{}{end}", "y".repeat(40_000));
         meter.record(Monotonic(60_000), "u", &long("a"), 1.0);
-        assert_eq!(meter.groups.len(), 1, "what is over is forgotten");
-        assert!(meter.groups.keys().all(|group| group.client_id.len() <= MAX_NAME_BYTES));
+        assert_eq!(meter.groups.known.len(), 1, "what is over is forgotten");
+        assert!(meter.groups.known.keys().all(|group| group.client_id.len() <= groups::MAX_NAME_BYTES));
     }
 }
