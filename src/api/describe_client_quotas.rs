@@ -1,6 +1,7 @@
 //! DescribeClientQuotas, versions 0 and 1: the quotas of the users, client ids and addresses that a filter finds.
 //!
-//! 1 is flexible, and otherwise the same. Entities come in the order of their names; Kafka's come in none.
+//! 1 is flexible, and otherwise the same. Entities come in the order of their names, Kafka's in none; their values come in the
+//! order in which Kafka's map holds them, because tools print them so.
 
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData, EntryData, ValueData};
 use kafka_protocol::messages::{DescribeClientQuotasRequest, DescribeClientQuotasResponse};
@@ -33,11 +34,16 @@ fn respond(request: &DescribeClientQuotasRequest, image: &Image) -> DescribeClie
     }
 }
 
+const KAFKAS_ORDER: &[&str] =
+    &["request_percentage", "producer_byte_rate", "consumer_byte_rate", "controller_mutation_rate"];
+
 fn entry(entity: &QuotaEntity, quotas: &Quotas) -> EntryData {
     let parts = entity
         .parts()
         .map(|(kind, name)| EntityData::default().with_entity_type(text(kind)).with_entity_name(name.map(text)));
-    let values = quotas.iter().map(|(key, value)| ValueData::default().with_key(text(key)).with_value(value.0));
+    let mut values: Vec<_> = quotas.iter().collect();
+    values.sort_by_key(|(key, _)| KAFKAS_ORDER.iter().position(|known| known == key));
+    let values = values.into_iter().map(|(key, value)| ValueData::default().with_key(text(key)).with_value(value.0));
     EntryData::default().with_entity(parts.collect()).with_values(values.collect())
 }
 

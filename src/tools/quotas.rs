@@ -50,8 +50,9 @@ fn line(entry: &Described) -> String {
         }
     };
     let who: Vec<String> = who.iter().map(named).collect();
+    let ordered = java::sized_hash_order(entry.values.iter().collect(), |value| &value.key);
     let values: Vec<String> =
-        entry.values.iter().map(|value| format!("{}={}", &*value.key, java::double(value.value))).collect();
+        ordered.iter().map(|value| format!("{}={}", &*value.key, java::double(value.value))).collect();
     format!("Quota configs for {} are {}", who.join(", "), values.join(", "))
 }
 
