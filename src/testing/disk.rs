@@ -221,14 +221,19 @@ impl<'a> Crashes<'a> {
     }
 
     fn settle(&mut self, covers: impl Fn(&Op) -> bool) {
-        let durable = &mut self.durable;
-        self.pending.retain(|op| {
-            let covered = covers(op);
-            if covered {
-                durable.apply(op);
+        let mut left: Vec<&Op> = Vec::with_capacity(self.pending.len());
+        for op in std::mem::take(&mut self.pending) {
+            if !covers(op) {
+                left.push(op);
+                continue;
             }
-            !covered
-        });
+            self.durable.apply(op);
+            if let Op::Rename { from, .. } = op {
+                // A directory took along what it held; its old path may be another one's by now.
+                left.retain(|earlier| !lies_below(earlier, from));
+            }
+        }
+        self.pending = left;
     }
 
     /// What a crash at this place could leave.
@@ -348,6 +353,16 @@ fn concerns(op: &Op, dir: &Path) -> bool {
     match op {
         Op::MakeDir(path) | Op::Link(path, _) | Op::Unlink(path) => inside(path),
         Op::Rename { from, to, .. } => inside(from) || inside(to),
+        _ => false,
+    }
+}
+
+/// Is that a change of names in a directory or below it?
+fn lies_below(op: &Op, dir: &Path) -> bool {
+    let below = |path: &Path| path != dir && path.starts_with(dir);
+    match op {
+        Op::MakeDir(path) | Op::Link(path, _) | Op::Unlink(path) => below(path),
+        Op::Rename { from, to, .. } => below(from) && below(to),
         _ => false,
     }
 }
@@ -808,6 +823,23 @@ mod tests {
         while crashes.advance() {}
         assert!(paths(&crashes.image(&Cut::LoseAll)).is_empty());
         assert_eq!(paths(&crashes.image(&Cut::LastOnly)), [("/a", &b"new"[..])]);
+    }
+
+    #[test]
+    fn a_directory_takes_along_what_it_holds() {
+        let disk = SimDisk::new();
+        let (root, old, new) = (Path::new("/"), Path::new("/d"), Path::new("/e"));
+        disk.create_dir_all(old).unwrap();
+        disk.open(Path::new("/d/a"), true).unwrap();
+        disk.rename(old, new).unwrap();
+        disk.sync_dir(root).unwrap();
+        disk.remove_dir_all(new).unwrap();
+        disk.create_dir_all(old).unwrap();
+        let ops = disk.ops();
+        let mut crashes = Crashes::new(Image::default(), &ops);
+        while crashes.advance() {}
+        assert!(paths(&crashes.image(&Cut::Killed)).is_empty());
+        assert_eq!(paths(&crashes.image(&Cut::LoseAll)), [("/e/a", &b""[..])]);
     }
 
     #[test]
