@@ -1,6 +1,6 @@
 """confluent-kafka 2.16, that is librdkafka: the C client under Python, .NET, Go, PHP, Ruby and Rust bindings."""
 
-import functools
+import threading
 import time
 import warnings
 
@@ -25,10 +25,15 @@ def dots(settings):
     return {key.replace("_", "."): value for key, value in settings.items()}
 
 
-@functools.cache
+ADMIN, ONE_AT_A_TIME = [], threading.Lock()
+
+
 def admin():
-    # One for all: an admin client that is collected cancels what it was asked.
-    return AdminClient(QUIET)
+    # One for all, also when several tests ask first: an admin client that is collected cancels what it was asked.
+    with ONE_AT_A_TIME:
+        if not ADMIN:
+            ADMIN.append(AdminClient(QUIET))
+    return ADMIN[0]
 
 
 def result(futures):
