@@ -255,9 +255,10 @@ impl Opening<'_> {
         self.check_sizes(&segments[..first])?;
         let mut report = RecoveryReport::default();
         let mut end = segments[first].base_offset;
-        let mut cut = None;
+        let (mut cut, mut previous) = (None, None::<(Offset, u64)>);
         for (index, segment) in segments.iter_mut().enumerate().skip(first) {
-            let found = match self.fits(index == first, end, segment) {
+            let before = previous.replace((segment.base_offset, segment.size));
+            let found = match self.fits(before, end, segment) {
                 Ok(()) => self.scan(segment, epochs, &mut report)?,
                 Err(reason) => {
                     cut = Some((index, None, reason));
@@ -284,14 +285,17 @@ impl Opening<'_> {
         Ok(Opened { segments, end, report })
     }
 
-    /// Does a segment continue the log where the one before it ended?
-    fn fits(&self, is_first: bool, end: Offset, segment: &Segment) -> Result<(), String> {
-        if is_first || segment.base_offset == end {
+    /// Does a segment continue the log where the one before it, of that base offset and size, ended?
+    fn fits(&self, before: Option<(Offset, u64)>, end: Offset, segment: &Segment) -> Result<(), String> {
+        let Some((before, size)) = before else { return Ok(()) };
+        if segment.base_offset == end {
             return Ok(());
         }
         // Compaction leaves gaps, but only below a recovery point that was written before it began. Without any recovery
-        // point, since the file was lost, a gap of a compacted log must be believed.
-        if self.config.compact && segment.base_offset > end && self.hint.recovery_point == Offset::ZERO {
+        // point, since the file was lost or is not there yet, a gap of a compacted log must be believed: but not behind a
+        // segment that had more when it was closed, since that one is taken off the list before it is cleaned.
+        let is_short = self.list.get(&before).is_some_and(|facts| size < facts.size);
+        if self.config.compact && segment.base_offset > end && self.hint.recovery_point == Offset::ZERO && !is_short {
             return Ok(());
         }
         Err(format!("segment {} does not begin at offset {end}, where the log before it ends", segment.base_offset))

@@ -3,6 +3,7 @@
 
 use super::harness::*;
 use crate::config::LogConfig;
+use crate::record::Header;
 use crate::storage::Error;
 use crate::storage::disk::RealDisk;
 use crate::storage::log::ReadError;
@@ -183,6 +184,23 @@ fn i9_a_batch_that_leaves_a_gap_behind_the_recovery_point_is_not_believed() {
         assert_eq!(bench.end(), batch as i64, "{}", bench.report);
         assert!(bench.report.reason.is_some());
     }
+}
+
+/// Crash image 98 of recording 114491118787036: a compacted log went on at offset 20 behind a segment that a power cut had cut
+/// short at offset 4, as if it had been cleaned.
+#[test]
+fn i19_a_closed_segment_of_a_compacted_log_that_a_crash_cut_short_ends_the_log() {
+    let mut bench = Bench::new(LogConfig { compact: true, ..small() });
+    for number in 0..40 {
+        bench.put(values(&[&format!("record {number:03}")]));
+    }
+    let closed = &bench.files("log")[0];
+    let content = std::fs::read(closed).unwrap();
+    let first = Header::read(&content).unwrap();
+    std::fs::write(closed, &content[..first.size()]).unwrap();
+    bench.crash(0).unwrap();
+    assert_eq!(bench.end(), first.next_offset().0, "{}", bench.report);
+    assert!(bench.report.removed_segments > 0, "{}", bench.report);
 }
 
 /// The same of a segment that was still written when the broker was killed: it was never finished.
