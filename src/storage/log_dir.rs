@@ -221,20 +221,20 @@ impl LogDir {
     fn move_away(&self, state: &mut State, name: &TopicPartition, ending: &str) -> Result<PathBuf, Error> {
         self.forget_offsets(state, name)?;
         let from = self.partition_path(name);
-        state.partitions.remove(name);
         let id = self.topic_id(name)?.unwrap_or(TopicId(self.directory_id));
         let suffix = format!(".{}-{ending}", id.0.simple());
         let mut kept = name.to_string();
         // Names of topics are ASCII.
         kept.truncate(NAME_MAX - suffix.len());
         let to = self.path.join(kept + &suffix);
-        if !self.disk.exists(&from) {
-            return Ok(to);
+        if self.disk.exists(&from) {
+            if self.disk.exists(&to) {
+                self.disk.remove_dir_all(&to).context("remove", &to)?;
+            }
+            self.disk.rename(&from, &to).context("rename", &from)?;
         }
-        if self.disk.exists(&to) {
-            self.disk.remove_dir_all(&to).context("remove", &to)?;
-        }
-        self.disk.rename(&from, &to).context("rename", &from)?;
+        // Not before it has gone: the next topic of that name must find out whose directory it is.
+        state.partitions.remove(name);
         self.disk.sync_dir(&self.path).context("flush", &self.path)?;
         Ok(to)
     }

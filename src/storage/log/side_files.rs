@@ -51,18 +51,19 @@ impl Log {
     /// Takes segments out of the segment checkpoint, durably, before they become shorter or go: shorter than it says they
     /// would look damaged, and so would a later one of the same base offset.
     pub(super) fn unlist(&mut self, goes: impl Fn(Offset) -> bool) -> Result<(), Error> {
+        let mut listed = self.listed.clone();
+        listed.retain(|base, _| !goes(*base));
+        if listed.len() < self.listed.len() {
+            let content = segment_checkpoint::format(&listed);
+            match checkpoint::replace(&*self.disk, &self.dir.join(SEGMENT_CHECKPOINT), content.as_bytes()) {
+                Ok(()) => self.listed_bytes = content.len() as u64,
+                Err(error) if error.is_full() => self.blot_out(&goes)?,
+                Err(error) => return Err(error),
+            }
+            // Not before the file says so: whoever tries again has to do it again.
+            self.listed = listed;
+        }
         self.segments.iter().filter(|segment| goes(segment.base_offset)).for_each(|segment| segment.set_facts(None));
-        let before = self.listed.len();
-        self.listed.retain(|base, _| !goes(*base));
-        if self.listed.len() == before {
-            return Ok(());
-        }
-        let content = segment_checkpoint::format(&self.listed);
-        match checkpoint::replace(&*self.disk, &self.dir.join(SEGMENT_CHECKPOINT), content.as_bytes()) {
-            Ok(()) => self.listed_bytes = content.len() as u64,
-            Err(error) if error.is_full() => self.blot_out(goes)?,
-            Err(error) => return Err(error),
-        }
         Ok(())
     }
 

@@ -1,12 +1,15 @@
 //! Damage that leaves nothing wrong behind where one looks first: a segment without its file, an offset that no checksum covers.
 //! Found by damaging whole data directories (tests/damage).
 
+use std::sync::Arc;
+
 use super::harness::*;
 use crate::config::LogConfig;
 use crate::record::Header;
 use crate::storage::Error;
 use crate::storage::disk::RealDisk;
-use crate::storage::log::ReadError;
+use crate::storage::log::{OpenHint, ReadError};
+use crate::testing::disk::SimDisk;
 use crate::types::Offset;
 
 /// Several segments of one-record batches, stopped.
@@ -201,6 +204,30 @@ fn i19_a_closed_segment_of_a_compacted_log_that_a_crash_cut_short_ends_the_log()
     bench.crash(0).unwrap();
     assert_eq!(bench.end(), first.next_offset().0, "{}", bench.report);
     assert!(bench.report.removed_segments > 0, "{}", bench.report);
+}
+
+/// Seed 331381109676 of the simulation: the metadata log could not be opened. A flush that failed while a segment was taken off
+/// the list was forgotten, and the next try removed the file without doing it again.
+#[test]
+fn i10_no_segment_goes_while_it_is_listed_whichever_flush_fails() {
+    let mut failed = 0;
+    for after in 0..8 {
+        let disk = SimDisk::new();
+        let mut bench = Bench::on(Arc::new(disk.clone()), "/data/t-0".into(), small());
+        for number in 0..60 {
+            bench.put(values(&[&format!("record {number:03}")]));
+        }
+        let end = bench.log.flush().unwrap();
+        disk.fail_sync(after);
+        if bench.log.delete_segments(Offset(30)).is_err() {
+            failed += 1;
+            bench.log.delete_segments(Offset(30)).unwrap();
+        }
+        // The new log start is not written down yet.
+        let hint = OpenHint { clean: false, recovery_point: end, log_start_offset: Offset::ZERO, flushed: false };
+        bench.reopen(hint).unwrap_or_else(|error| panic!("flush {after} failed: {error}"));
+    }
+    assert!(failed > 0, "no flush was met");
 }
 
 /// The same of a segment that was still written when the broker was killed: it was never finished.
