@@ -61,6 +61,7 @@ fn what_the_catalogue_calls_honoured_is_read() {
     reader.groups();
     reader.transactions();
     reader.controller();
+    reader.quotas();
     let read = reader.read.into_inner();
     let all = catalog::broker_settings().chain(catalog::former_settings());
     for setting in all.filter(|setting| setting.fate == Fate::Honoured) {
