@@ -44,6 +44,7 @@ meters! {
     connection_panics "connections ended by a panic of ours";
     requests "requests begun";
     requests_refused "requests refused before they were decoded";
+    quota_waits "times that a client was told to wait because its quota was used up";
     bytes_in "bytes of record batches appended";
     bytes_out "bytes of record batches sent to consumers";
     batches_in "record batches appended";

@@ -558,7 +558,7 @@ def _(dumped):
     eq(strange, [], "records that Kafka's decoder does not know")
     every = "\n".join(found)
     for wanted in ("TOPIC_RECORD", "PARTITION_RECORD", "CONFIG_RECORD", "REMOVE_TOPIC_RECORD", "REGISTER_BROKER_RECORD",
-                   "FEATURE_LEVEL_RECORD", "PRODUCER_IDS_RECORD", '"name":"grown"', '"retention.ms"'):
+                   "FEATURE_LEVEL_RECORD", "PRODUCER_IDS_RECORD", "CLIENT_QUOTA_RECORD", '"entityName":"dumped"', '"name":"grown"', '"retention.ms"'):
         check(wanted in every, f"no record with {wanted}")
 
 

@@ -8,6 +8,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetad
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from suite import CODECS, eq, until
+from wire import Wire
 
 START = 1_700_000_000_000
 
@@ -140,6 +141,16 @@ class Workload:
         admin.delete_topics(["deleted"])
         until("the topic is gone", lambda: "deleted" not in admin.list_topics())
         admin.close()
+        self.quota(("user", "dumped"), ("client-id", None), value=1048576.0)
+        self.quota(("client-id", "dumped"), value=2048.0)
+        self.quota(("client-id", "dumped"), value=None)
+
+    def quota(self, *entity, value):
+        """Sets a quota, or takes it away; kafka-python has no call for it."""
+        op = dict(Key="producer_byte_rate", Value=value or 0.0, Remove=value is None)
+        entry = dict(Entity=[dict(EntityType=kind, EntityName=name) for kind, name in entity], Ops=[op])
+        answer = Wire(self.address).ask("AlterClientQuotas", 1, Entries=[entry])
+        eq([one["ErrorCode"] for one in answer["Entries"]], [0], "a quota")
 
     def compaction(self, cleaned):
         """A compacted topic whose closed segments were cleaned; `cleaned` says when that has happened."""

@@ -17,6 +17,8 @@ import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.InvalidRecordException;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.Metric;
+import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.UnknownTopicIdException;
@@ -200,6 +202,33 @@ final class NewTests {
             }
         });
 
+        Harness.slow("quota-slows-a-producer-and-a-consumer-down", 60, () -> {
+            String topic = Client.topic("slow", 1);
+            String id = Harness.fresh("slow");
+            ClientQuotaEntity entity = new ClientQuotaEntity(Map.of("client-id", id));
+            try (Admin admin = Client.admin()) {
+                // 100,000 bytes in each of ten seconds, or eleven, may come at once; some more do.
+                var rates = List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e5), new ClientQuotaAlteration.Op("consumer_byte_rate", 1e5));
+                admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, rates))).all().get();
+                ClientQuotaFilter filter = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity("client-id", id)));
+                Harness.until("the quotas are there", () -> admin.describeClientQuotas(filter).entities().get().containsKey(entity));
+            }
+            int count = 1200;
+            try (var producer = Client.producer("client.id", id, "linger.ms", 5)) {
+                for (int i = 0; i < count; i++) {
+                    producer.send(new ProducerRecord<>(topic, new byte[1000]));
+                }
+                producer.flush();
+                Harness.check(most(producer.metrics(), "produce-throttle-time-max") > 0, "the producer was never told to wait");
+            }
+            try (var consumer = Client.consumer(null, "client.id", id, "max.partition.fetch.bytes", 200_000)) {
+                consumer.assign(List.of(CommonTests.tp(topic)));
+                consumer.seekToBeginning(List.of(CommonTests.tp(topic)));
+                Harness.eq(Client.offsets(Client.take(consumer, count)), Client.upTo(0, count), "records read");
+                Harness.check(most(consumer.metrics(), "fetch-throttle-time-max") > 0, "the consumer was never told to wait");
+            }
+        });
+
         Harness.test("admin-quorum", () -> {
             try (Admin admin = Client.admin()) {
                 var found = admin.describeMetadataQuorum().quorumInfo().get();
@@ -207,6 +236,11 @@ final class NewTests {
                 Harness.eq(found.leaderId(), found.voters().get(0).replicaId(), "leader");
             }
         });
+    }
+
+    private static double most(Map<MetricName, ? extends Metric> metrics, String name) {
+        return metrics.entrySet().stream().filter(each -> each.getKey().name().equals(name))
+            .mapToDouble(each -> (Double) each.getValue().metricValue()).filter(Double::isFinite).max().orElse(0);
     }
 
     private NewTests() {}

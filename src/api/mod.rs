@@ -52,7 +52,10 @@ struct Muted(AtomicU64);
 
 impl Muted {
     /// Leaves it alone for so long; tells it as an answer does.
-    fn wait(&self, wait_ms: u64) -> i32 {
+    fn wait(&self, broker: &Broker, wait_ms: u64) -> i32 {
+        if wait_ms > 0 {
+            broker.metrics.quota_waits.add(1);
+        }
         self.0.fetch_max(wait_ms, Ordering::Relaxed);
         i32::try_from(wait_ms).unwrap_or(i32::MAX)
     }
@@ -100,10 +103,10 @@ impl Context<'_> {
     ) -> impl Future<Output = (Result<MetadataAnswer, ErrorCode>, i32)> + Send + use<> {
         let payer = MutationPayer { user: USER.to_owned(), client_id: self.client_id.to_owned(), strict: is_strict };
         let asked = self.broker.controller.ask(MetadataInput::Paid { payer, input: Box::new(input) });
-        let muted = self.session.muted.clone();
+        let (muted, broker) = (self.session.muted.clone(), self.broker.clone());
         async move {
             match asked.await {
-                Ok(MetadataAnswer::Paid { wait_ms, answer }) => (Ok(*answer), muted.wait(wait_ms)),
+                Ok(MetadataAnswer::Paid { wait_ms, answer }) => (Ok(*answer), muted.wait(&broker, wait_ms)),
                 other => (other, 0),
             }
         }
@@ -137,7 +140,7 @@ impl Payer {
     /// Charges a use, and mutes the connection for as long as it was too much. Tells for how many milliseconds, and when.
     pub fn charge(&self, value: f64) -> (Monotonic, i32) {
         let (now, wait_ms) = self.broker.quotas.record(self.what, &self.client_id, value);
-        (now, self.muted.wait(wait_ms))
+        (now, self.muted.wait(&self.broker, wait_ms))
     }
 
     /// What was charged then is not used after all.
