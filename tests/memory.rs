@@ -107,6 +107,42 @@ async fn i113_large_requests_queue_for_room_and_all_are_answered() {
     broker.stop().await;
 }
 
+/// A client that waits for its quota is not read. What it had sent of a next request must not keep the memory meanwhile that
+/// others wait for: for them, it is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn i113_who_waits_for_a_quota_keeps_no_memory_from_others() {
+    use m::alter_client_quotas_request::{EntityData, EntryData, OpData};
+    let settings = ["milena.memory.max.bytes=50331648", "quota.window.num=2", "quota.window.size.seconds=1000"];
+    let broker = TestBroker::with(&settings).await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1, &[]).await;
+    let entity = EntityData::default()
+        .with_entity_type(support::text("client-id"))
+        .with_entity_name(Some(support::text("evil")));
+    let op = OpData::default().with_key(support::text("producer_byte_rate")).with_value(1.0);
+    let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
+    let answer = client.ask(1, m::AlterClientQuotasRequest::default().with_entries(vec![entry])).await;
+    assert_eq!(answer.entries[0].error_code, 0);
+
+    // Of another client id; while the first request is being flushed, the beginning of the next one is read.
+    let mut bytes = frame(9, 1, &produce_request("t", 0, batch(&[&[7; 2_000]]), -1)).to_vec();
+    let name = bytes.windows(4).position(|window| window == b"test").expect("the client id");
+    bytes[name..name + 4].copy_from_slice(b"evil");
+    bytes.extend(announcement(4 * MIB, 200_000));
+    let mut muted = Vec::new();
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).await.unwrap();
+        let _ = tokio::time::timeout(Duration::from_millis(20), stream.write_all(&bytes)).await;
+        muted.push(stream);
+    }
+    for _ in 0..3 {
+        produce_and_fetch(&mut client, "t").await;
+    }
+    assert!(broker.house.broker.metrics.quota_waits.get() > 0);
+    drop(muted);
+    broker.stop().await;
+}
+
 /// A reader that takes nothing holds no records in memory, and of other answers no more than their share.
 #[tokio::test(flavor = "multi_thread")]
 async fn i113_slow_readers_hold_their_share_and_no_records() {

@@ -260,9 +260,13 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
         Ok(())
     }
 
-    /// Reads nothing for as long as the client has to wait; what is told twice counts from each time.
+    /// Reads nothing for as long as the client has to wait; what is told twice counts from each time. A request that is half
+    /// read holds memory, or the turn to get some; while others wait for that, it is read to its end or ended (I113).
     fn hush(&mut self) {
         let Some(time) = self.service.muted(self.session) else { return };
+        if self.hunger.is_some() || self.account.is_pressed() {
+            return;
+        }
         let until = Instant::now() + time.min(LONGEST_MUTE);
         match &mut self.muted {
             Some(timer) if timer.deadline() < until => timer.as_mut().reset(until),
@@ -302,6 +306,10 @@ impl<S: Service, T: Stream> Connection<'_, S, T> {
         let doing = Doing { received, reading, answering, pressed: self.account.is_pressed() };
         if received == 0 && self.deadlines.quiet() >= QUIET {
             self.give_back();
+        }
+        if doing.pressed {
+            // See `hush`.
+            self.muted = None;
         }
         match self.deadlines.look(&doing, self.account.holds_anything()) {
             None => Ok(()),
