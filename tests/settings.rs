@@ -168,6 +168,7 @@ const SHOWN: &[(&str, &str)] = &[
         "milena.connection.first.request.timeout.ms milena.connection.request.timeout.ms",
         "src/net/deadlines.rs::s8_who_says_nothing_and_who_says_no_more_are_let_go",
     ),
+    ("milena.recovery.max.bytes", "tests/settings.rs::how_far_logs_are_flushed_is_written_down_after_so_many_bytes"),
     ("milena.produce.validation", "src/record/tests.rs::garbage_under_a_codec_is_refused_where_it_is_opened"),
 ];
 
@@ -437,6 +438,30 @@ async fn how_far_logs_are_flushed_is_written_down() {
     let file = broker.directory.join("recovery-point-offset-checkpoint");
     until(|| std::fs::read_to_string(&file).is_ok_and(|text| text.contains("t 0 1"))).await;
     broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_logs_are_flushed_is_written_down_after_so_many_bytes() {
+    for durability in ["flush", "page-cache"] {
+        let durability = format!("milena.durability={durability}");
+        let broker = TestBroker::with(&[&durability, "milena.recovery.max.bytes=10000"]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 1, &[]).await;
+        let file = broker.directory.join("recovery-point-offset-checkpoint");
+        let covered = || {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            text.lines().find_map(|line| line.strip_prefix("t 0 ")?.parse().ok()).unwrap_or(0)
+        };
+        // The first append is flushed in any case, for its names. In page-cache mode the next ones are flushed at one time
+        // and written down the next.
+        let writing = async {
+            while covered() < 3 {
+                client.produce("t", 0, batch(&[&[7; 6000]])).await.unwrap();
+            }
+        };
+        tokio::time::timeout(support::PATIENCE, writing).await.expect("a checkpoint, long before its interval is over");
+        broker.stop().await;
+    }
 }
 
 /// The files of a partition with this ending.

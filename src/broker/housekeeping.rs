@@ -93,6 +93,8 @@ pub struct Rounds {
     producers: Every,
     snapshot: Every,
     rest: Every,
+    /// Bytes that had been appended when it was last written down how far logs are flushed.
+    covered_bytes: u64,
 }
 
 impl Rounds {
@@ -106,6 +108,7 @@ impl Rounds {
             producers: Every::new(settings.transactions.producer_id_check_interval_ms, start),
             snapshot: Every::new(1_000, start),
             rest: Every::new(REST_MS, start),
+            covered_bytes: broker.metrics.bytes_in.get(),
         }
     }
 
@@ -117,8 +120,15 @@ impl Rounds {
             }
         }
         let now = broker.clock.now();
-        if self.checkpoint.is_due(now.mono) {
+        let appended = broker.metrics.bytes_in.get();
+        let is_much = appended - self.covered_bytes >= broker.settings.storage.recovery_max_bytes;
+        if self.checkpoint.is_due(now.mono) || is_much {
+            self.covered_bytes = appended;
             broker.checkpoint();
+        }
+        if is_much && broker.settings.storage.durability == Durability::PageCache {
+            // Once that is done it is the next checkpoint's.
+            broker.partitions.all().iter().for_each(|partition| partition.flush_rest());
         }
         // With every acknowledgement flushed nothing waits for it.
         if broker.settings.storage.durability == Durability::PageCache && self.flush.is_due(now.mono) {

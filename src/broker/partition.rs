@@ -338,6 +338,14 @@ impl Partition {
         }
     }
 
+    /// Has everything flushed that is not.
+    pub(super) fn flush_rest(self: &Arc<Self>) {
+        let is_dirty = self.lock().unflushed_records() > 0;
+        if is_dirty {
+            self.queue_flush();
+        }
+    }
+
     /// Called now and then: closes the files of a partition that nobody has used since, or of any if `even_if_used`. They
     /// are opened when they are needed. What is not flushed is flushed first, and closed the next time: a file keeps its
     /// descriptor until then, so that a failed flush is heard of (I17).

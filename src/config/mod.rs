@@ -127,6 +127,8 @@ pub struct StorageSettings {
     pub flush_scheduler_interval_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub flush_offset_checkpoint_interval_ms: u64,
+    /// `milena.recovery.max.bytes`
+    pub recovery_max_bytes: u64,
     /// `log.flush.start.offset.checkpoint.interval.ms`
     pub flush_start_offset_checkpoint_interval_ms: u64,
     /// `log.initial.task.delay.ms`

@@ -122,6 +122,7 @@ impl Reader<'_> {
             retention_check_interval_ms: self.count("log.retention.check.interval.ms"),
             flush_scheduler_interval_ms: self.count("log.flush.scheduler.interval.ms"),
             flush_offset_checkpoint_interval_ms: self.count("log.flush.offset.checkpoint.interval.ms"),
+            recovery_max_bytes: self.count("milena.recovery.max.bytes"),
             flush_start_offset_checkpoint_interval_ms: self.count("log.flush.start.offset.checkpoint.interval.ms"),
             initial_task_delay_ms: self.count("log.initial.task.delay.ms"),
             recovery_threads: self.size("num.recovery.threads.per.data.dir"),
