@@ -169,6 +169,7 @@ impl LogDir {
             recovery_point: at(&state.recovery_points),
             log_start_offset: at(&state.log_starts),
             flushed: self.is_flushed,
+            cleaned: state.cleaner_offsets.contains_key(name),
         }
     }
 

@@ -292,10 +292,10 @@ impl Opening<'_> {
             return Ok(());
         }
         // Compaction leaves gaps, but only below a recovery point that was written before it began. Without any recovery
-        // point, since the file was lost or is not there yet, a gap of a compacted log must be believed: but not behind a
-        // segment that had more when it was closed, since that one is taken off the list before it is cleaned.
+        // point, a gap is believed where compaction was (the file was lost) and not where it never came that far (there was
+        // none yet), nor behind a segment that had more when it was closed: that one is taken off the list to be cleaned.
         let is_short = self.list.get(&before).is_some_and(|facts| size < facts.size);
-        if self.config.compact && segment.base_offset > end && self.hint.recovery_point == Offset::ZERO && !is_short {
+        if self.hint.cleaned && segment.base_offset > end && self.hint.recovery_point == Offset::ZERO && !is_short {
             return Ok(());
         }
         Err(format!("segment {} does not begin at offset {end}, where the log before it ends", segment.base_offset))

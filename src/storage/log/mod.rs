@@ -59,12 +59,20 @@ pub struct OpenHint {
     pub log_start_offset: Offset,
     /// Everything that is in the files now has been flushed since the process that wrote it ended.
     pub flushed: bool,
+    /// It was compacted once: offsets may be missing.
+    pub cleaned: bool,
 }
 
 impl OpenHint {
     /// For a partition that never had a record.
     pub fn fresh() -> Self {
-        OpenHint { clean: true, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO, flushed: true }
+        OpenHint {
+            clean: true,
+            recovery_point: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            flushed: true,
+            cleaned: false,
+        }
     }
 }
 

@@ -295,7 +295,8 @@ fn i84_sequences_survive_the_loss_of_all_snapshots_after_a_cleaning_lesson_2() {
     for snapshot in bench.files("snapshot") {
         bench.disk.remove_file(&snapshot).unwrap();
     }
-    let hint = OpenHint { clean: true, recovery_point: Offset(9), log_start_offset: Offset(0), flushed: true };
+    let hint =
+        OpenHint { clean: true, recovery_point: Offset(9), log_start_offset: Offset(0), flushed: true, cleaned: true };
     bench.reopen(hint).unwrap();
     assert_eq!(bench.log.producers(), before);
     // I30 and I34: any of the last five is known.
@@ -323,7 +324,13 @@ fn i84_the_epoch_of_a_producer_that_only_ended_something_survives_too() {
         bench.disk.remove_file(&snapshot).unwrap();
     }
     bench
-        .reopen(OpenHint { clean: true, recovery_point: Offset(3), log_start_offset: Offset(0), flushed: true })
+        .reopen(OpenHint {
+            clean: true,
+            recovery_point: Offset(3),
+            log_start_offset: Offset(0),
+            flushed: true,
+            cleaned: true,
+        })
         .unwrap();
     let late = fill(of_producer(7, 1, true), Timestamp(1), &[("a", Some("x"))]);
     assert_eq!(bench.refused(late), ErrorCode::InvalidProducerEpoch);

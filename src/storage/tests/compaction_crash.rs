@@ -35,7 +35,7 @@ fn dir() -> PathBuf {
 
 fn open_after_crash(image: Image, config: &LogConfig, recovery_point: Offset) -> (Log, SimDisk) {
     let disk = SimDisk::from_image(image);
-    let hint = OpenHint { clean: false, recovery_point, log_start_offset: Offset(0), flushed: false };
+    let hint = OpenHint { clean: false, recovery_point, log_start_offset: Offset(0), flushed: false, cleaned: true };
     let as_disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let (log, _) = open(&as_disk, &dir(), config, hint).expect("what a crash leaves is no damage");
     (log, disk)

@@ -229,7 +229,7 @@ impl Play {
                 self.bench.disk.remove_file(&snapshot).unwrap();
             }
         }
-        let hint = OpenHint { clean, recovery_point, log_start_offset: Offset(0), flushed: true };
+        let hint = OpenHint { clean, recovery_point, log_start_offset: Offset(0), flushed: true, cleaned: true };
         self.bench.reopen(hint).unwrap();
         let log = self.log();
         let after = (log.log_end_offset(), log.last_stable_offset(log.log_end_offset()), producers(log), state(log));

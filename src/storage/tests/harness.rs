@@ -123,6 +123,7 @@ impl Bench {
             recovery_point: self.log.flushed_offset(),
             log_start_offset: self.log.log_start_offset(),
             flushed: true,
+            cleaned: self.config.compact,
         };
         self.reopen(hint).unwrap();
     }
@@ -134,6 +135,7 @@ impl Bench {
             recovery_point: Offset(recovery_point),
             log_start_offset: self.log.log_start_offset(),
             flushed: false,
+            cleaned: self.config.compact,
         };
         self.reopen(hint)
     }

@@ -246,6 +246,7 @@ fn i19_zeros_behind_the_last_batch_are_no_records() {
             recovery_point: Offset(10),
             log_start_offset: Offset(0),
             flushed: true,
+            cleaned: false,
         };
         bench.reopen(hint).unwrap();
         assert_eq!((bench.end(), bench.report.truncated_bytes), (10, 1 << 20), "a marker that lies is not believed");
@@ -375,6 +376,7 @@ fn i115_a_start_after_a_kill_flushes_nothing_log_by_log() {
             recovery_point: Offset(30),
             log_start_offset: Offset(0),
             flushed: true,
+            cleaned: false,
         };
         bench.reopen(hint).unwrap();
         assert_eq!((bench.end(), sim.sync_count() - before), (31, 0));
