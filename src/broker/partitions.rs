@@ -114,11 +114,32 @@ impl Partitions {
         let worker = || loop {
             let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
             let Some((name, id, config, directory, hint)) = next else { return };
-            let partition = Partition::open(self.shop.clone(), name.clone(), id, config, directory, hint);
+            let shop = self.shop.clone();
+            let partition = match self.make_way(&name, &hint) {
+                true => Partition::empty(shop, name.clone(), id, config),
+                false => Partition::open(shop, name.clone(), id, config, directory, hint),
+            };
             done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name, partition);
         };
         tasks::scoped(threads, &worker);
         done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Sets a directory aside of which nobody can say that it is the partition's. If that fails it is opened, and the
+    /// same error takes it offline.
+    fn make_way(&self, name: &TopicPartition, hint: &OpenHint) -> bool {
+        let log_dir = &self.shop.log_dir;
+        let is_gone = log_dir.is_nobodys(name, hint).and_then(|is_nobodys| match is_nobodys {
+            true => log_dir.set_aside(name).map(|()| true),
+            false => Ok(false),
+        });
+        if matches!(is_gone, Ok(true)) {
+            tracing::warn!(
+                partition = %name,
+                "a directory has lost its topic id before anything in it was flushed; it is set aside with the ending -stray"
+            );
+        }
+        is_gone.unwrap_or(false)
     }
 
     /// Follows a change of the image. Returns the partitions whose files are to be removed.

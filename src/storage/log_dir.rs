@@ -178,6 +178,18 @@ impl LogDir {
         read_topic_id(&*self.disk, &self.partition_path(name))
     }
 
+    /// Does nothing say whose records lie in a partition's directory, and nothing that they were ever flushed? A power cut in
+    /// the first moments of a partition can take its topic id and leave records, which the next topic of that name must not
+    /// show (I22). What was acknowledged as flushed was flushed with its id.
+    pub fn is_nobodys(&self, name: &TopicPartition, hint: &OpenHint) -> Result<bool, Error> {
+        if hint.clean || hint.recovery_point > Offset::ZERO || self.topic_id(name)?.is_some() {
+            return Ok(false);
+        }
+        let path = self.partition_path(name);
+        let names = self.disk.list(&path).context("list", &path)?;
+        Ok(names.iter().any(|name| name.ends_with(".log")))
+    }
+
     /// The directory for a partition that had no records yet. What a deleted topic of that name left makes way (I22). The
     /// log's first flush makes the directory's name last.
     pub fn create_partition(&self, name: &TopicPartition, topic_id: TopicId) -> Result<PathBuf, Error> {

@@ -279,6 +279,25 @@ fn a_cluster_id_that_is_only_wished_for_gives_way_to_the_directorys() {
     assert!(open(Some("another"), true).is_err());
 }
 
+/// Seed 591993501093 of the simulation: a topic's only flush failed, it was deleted and made again, and a power cut came: its
+/// directory had lost the topic id, kept the record, and passed for the next topic's.
+#[test]
+fn i22_records_without_a_topic_id_are_nobodys_unless_they_were_flushed() {
+    let (_, disk) = sim();
+    let name = TopicPartition::new("orders", 0);
+    let dir = open_dir(&disk).unwrap();
+    let path = dir.create_partition(&name, id(1)).unwrap();
+    put(&mut open_log(&disk, path.clone(), OpenHint::fresh(), id(1)), "of another");
+    drop(dir);
+    let dir = open_dir(&disk).unwrap();
+    let hint = dir.open_hint(&name);
+    assert!(!dir.is_nobodys(&name, &hint).unwrap(), "the id is there");
+    disk.remove_file(&path.join("partition.metadata")).unwrap();
+    assert!(dir.is_nobodys(&name, &hint).unwrap());
+    assert!(!dir.is_nobodys(&name, &OpenHint { recovery_point: Offset(1), ..hint }).unwrap());
+    assert!(!dir.is_nobodys(&name, &OpenHint { clean: true, ..hint }).unwrap());
+}
+
 /// The kernel tells the next process of a write that failed in the last one. That is no reason not to start.
 #[test]
 fn i13_where_the_flush_of_all_fails_each_log_is_flushed_by_itself_before_it_is_served() {
