@@ -81,7 +81,7 @@ fn append(log: &mut Log, mut batch: ValidBatch, epoch: LeaderEpoch, origin: Orig
 pub fn hint(choices: &mut Choices<'_>) -> OpenHint {
     let clean = choices.bool();
     let recovery_point = if choices.bool() { Offset::ZERO } else { written().end };
-    OpenHint { clean, recovery_point, log_start_offset: Offset::ZERO, flushed: true }
+    OpenHint { clean, recovery_point, log_start_offset: Offset::ZERO, flushed: true, cleaned: false }
 }
 
 pub fn open(disk: &Arc<MemoryDisk>, hint: OpenHint) -> Result<Log, Error> {
@@ -190,7 +190,13 @@ pub fn segment(data: &[u8]) {
     let disk = Arc::new(MemoryDisk::default());
     disk.set(&path(0, "log"), &content);
     let config = Arc::new(LogConfig { compact, ..(*config()).clone() });
-    let hint = OpenHint { clean: false, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO, flushed: false };
+    let hint = OpenHint {
+        clean: false,
+        recovery_point: Offset::ZERO,
+        log_start_offset: Offset::ZERO,
+        flushed: false,
+        cleaned: false,
+    };
     // A control batch whose checksum matches and whose content is none is an error, and stays one.
     let Ok((mut log, _)) = Log::open(disk.clone(), DIR.into(), config.clone(), hint, None, now()) else { return };
     let before = read_all(&log);

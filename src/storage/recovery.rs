@@ -170,6 +170,7 @@ impl Opening<'_> {
             Some(active) => match self.hint.clean.then(|| active.seek(self.disk, Offset::MAX)) {
                 // After a clean stop there is nothing behind the last batch. If there is, the marker lies.
                 Some(Ok((position, end))) if position == active.size => {
+                    self.check_end(active, end)?;
                     self.check_sizes(&segments)?;
                     Opened { segments, end, report: RecoveryReport::default() }
                 }
@@ -234,6 +235,17 @@ impl Opening<'_> {
             }
         }
         Ok(())
+    }
+
+    /// No checksum covers a batch's offset, and nothing follows the last one to bear it out but what was written down (I10).
+    fn check_end(&self, active: &Segment, end: Offset) -> Result<(), Error> {
+        match self.list.get(&active.base_offset) {
+            Some(facts) if facts.size == active.size && facts.end != end => {
+                let reason = format!("its last batch ends at offset {end}; when it was stopped that was {}", facts.end);
+                Err(Error::corrupt(active.path(), facts.end.min(end), reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Closed segments that were flushed whole have not become shorter (I10).

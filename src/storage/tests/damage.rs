@@ -193,6 +193,25 @@ fn i9_a_batch_that_leaves_a_gap_behind_the_recovery_point_is_not_believed() {
     }
 }
 
+/// `SEED=101 ONLY=904 scripts/damage.sh`: after a clean stop the last batch said where the log ends, 2^32 too far.
+#[test]
+fn i10_the_offset_of_the_last_batch_is_not_believed_over_what_was_written_down_at_the_stop() {
+    for batches in [1, 3] {
+        let mut bench = Bench::new(LogConfig { segment_bytes: 1 << 20, ..small() });
+        (0..batches).for_each(|number| _ = bench.put(values(&[&format!("record {number}")])));
+        bench.log.close().unwrap();
+        let path = bench.files("log")[0].clone();
+        let mut content = std::fs::read(&path).unwrap();
+        let size = Header::read(&content).unwrap().size();
+        content[(batches - 1) * size + 3] ^= 1;
+        std::fs::write(&path, &content).unwrap();
+        let recovery_point = Offset(batches as i64);
+        let hint = OpenHint { clean: true, recovery_point, ..OpenHint::fresh() };
+        let refused = bench.reopen(hint).expect_err("the log ends where it never did");
+        assert!(matches!(&refused, Error::Corrupt { path: named, .. } if *named == path), "{refused}");
+    }
+}
+
 /// Crash images 98 of recording 114491118787036 and 195 of 104902369485500: a compacted log went on at offset 20 behind a segment
 /// that a power cut had cut short at offset 4, as if it had been cleaned. In the second the list had lost its line, too.
 #[test]
