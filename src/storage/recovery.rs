@@ -313,6 +313,17 @@ impl Opening<'_> {
         Err(format!("segment {} does not begin at offset {end}, where the log before it ends", segment.base_offset))
     }
 
+    /// Where the batches behind the recovery point begin. No checksum covers the offset of a first batch, and none is before
+    /// it to bear it out: but it does not begin above what was flushed, unless compaction took what was below (I10).
+    fn seek(&self, segment: &Segment, point: Offset) -> Result<(u64, Offset), Error> {
+        let (position, end) = segment.seek(self.disk, point)?;
+        if end > point && !self.config.compact {
+            let reason = format!("its first batch says offset {end}, but offset {point} was flushed once");
+            return Err(Error::corrupt(segment.path(), segment.base_offset, reason));
+        }
+        Ok((position, end))
+    }
+
     /// Checks every batch of a segment behind the recovery point and notes it in indexes and epochs.
     fn scan(
         &self,
@@ -321,7 +332,7 @@ impl Opening<'_> {
         report: &mut RecoveryReport,
     ) -> Result<Scanned, Error> {
         let (start, mut end) = match self.hint.recovery_point {
-            point if point > segment.base_offset && !bug(5) => segment.seek(self.disk, point)?,
+            point if point > segment.base_offset && !bug(5) => self.seek(segment, point)?,
             _ => (0, segment.base_offset),
         };
         segment.rewind(self.disk, start, end)?;

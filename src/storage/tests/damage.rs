@@ -193,7 +193,27 @@ fn i9_a_batch_that_leaves_a_gap_behind_the_recovery_point_is_not_believed() {
     }
 }
 
-/// `SEED=101 ONLY=904 scripts/damage.sh`: after a clean stop the last batch said where the log ends, 2^32 too far.
+/// `SEED=101 ONLY=904 scripts/damage.sh`: the first batch behind the log's start lay about its offset, the second was destroyed, and
+/// the log ended behind the first, far above what had been flushed.
+#[test]
+fn i10_a_first_batch_above_what_was_flushed_is_damage() {
+    let mut bench = Bench::new(LogConfig { segment_bytes: 1 << 20, ..small() });
+    (0..3).for_each(|number| _ = bench.put(values(&[&format!("record {number}")])));
+    bench.log.close().unwrap();
+    let path = bench.files("log")[0].clone();
+    let mut content = std::fs::read(&path).unwrap();
+    let size = Header::read(&content).unwrap().size();
+    content[3] ^= 1;
+    content[size + 16] ^= 1;
+    std::fs::write(&path, &content).unwrap();
+    for clean in [true, false] {
+        let refused = bench.reopen(OpenHint { clean, recovery_point: Offset(3), ..OpenHint::fresh() });
+        let refused = refused.expect_err("the log ends where it never did");
+        assert!(matches!(&refused, Error::Corrupt { path: named, .. } if *named == path), "{refused}");
+    }
+}
+
+/// After a clean stop the last batch alone said where the log ends, 2^32 too far.
 #[test]
 fn i10_the_offset_of_the_last_batch_is_not_believed_over_what_was_written_down_at_the_stop() {
     for batches in [1, 3] {
