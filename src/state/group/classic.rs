@@ -832,9 +832,11 @@ impl ClassicGroup {
     }
 
     /// The longest rebalance timeout of a member.
+    /// Never nothing, whatever members ask for: where only silent static members are left the wait begins anew each time it
+    /// is over, and would have no end.
     fn rebalance_timeout_ms(&self) -> u64 {
         let longest = self.members.values().map(|member| member.rebalance_timeout_ms).max();
-        u64::try_from(longest.unwrap_or(0)).unwrap_or(0)
+        u64::try_from(longest.unwrap_or(0)).unwrap_or(0).max(1)
     }
 
     fn ids_where(&self, holds: impl Fn(&Member) -> bool) -> Vec<Text> {

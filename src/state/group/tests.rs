@@ -816,6 +816,18 @@ fn heartbeats_are_refused_with_kafkas_codes() {
 
 // ---- static members
 
+/// Found by fuzzing: the wait for a silent static member that gives itself no time began anew at the same instant, for ever.
+#[test]
+fn s8_a_static_member_that_gives_itself_no_time_does_not_hold_up_the_coordinator() {
+    let mut room = Room::new();
+    let mut clients = [Client { rebalance_timeout_ms: 0, ..Client::of_instance("a", 1) }, Client::new("b", 2)];
+    room.join_all(&mut clients);
+    room.sync_all(&clients);
+    room.leave(vec![clients[1].leaving()]);
+    room.run_ms(50);
+    assert_eq!(room.heartbeat(&clients[0]), ErrorCode::RebalanceInProgress);
+}
+
 #[test]
 fn i65_a_static_member_comes_back_without_a_rebalance_and_fences_its_old_self() {
     let mut room = Room::new();
