@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use milena::storage::log_dir::{Identity, LogDir};
-use milena::types::{BrokerId, TopicPartition};
+use milena::types::{BrokerId, Offset, TopicPartition};
 use uuid::Uuid;
 
 use super::Choices;
@@ -82,7 +82,13 @@ pub fn log_checkpoints(data: &[u8]) {
     };
     disk.set(&Path::new(DIR).join(name), &content);
     match open(&disk, hint) {
-        Ok(log) => assert_eq!(read_all(&log), written().records),
+        Ok(log) => {
+            let (due, served) = (&written().records, read_all(&log));
+            // A line with another first batch: the file is taken for another's and refused when it is read.
+            let (at, end) = (served.last().map_or(0, |last| last.0 + 1), log.log_end_offset());
+            let is_refused = || name == "segment-checkpoint" && log.read(Offset(at), end, 700, true).is_err();
+            assert!(served == *due || due.starts_with(&served) && is_refused(), "{served:?}");
+        }
         Err(error) => {
             assert_ne!(name, "leader-epoch-checkpoint", "it is made again: {error}");
             assert!(error.to_string().contains(DIR), "it names the file: {error}");
