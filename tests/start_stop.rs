@@ -360,3 +360,29 @@ async fn the_doctor_says_what_to_do() {
     let (code, said) = doctor(format!("127.0.0.1:{port}")).await.unwrap();
     assert!(code == Some(1) && said.contains("fail") && said.contains("start the broker"), "{said}");
 }
+
+/// What a power cut leaves of a partition that was never flushed, if it takes the topic id first (I22).
+#[tokio::test(flavor = "multi_thread")]
+async fn i22_a_directory_without_a_topic_id_is_set_aside_unless_it_was_flushed_once() {
+    for was_flushed in [true, false] {
+        let home = tempfile::tempdir().unwrap();
+        let broker = TestBroker::at(home.path(), &[]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 1, &[]).await;
+        client.produce("t", 0, batch(&[b"whose?"])).await.unwrap();
+        broker.stop().await;
+        for name in [".kafka_cleanshutdown", "t-0/partition.metadata"] {
+            std::fs::remove_file(home.path().join(name)).unwrap();
+        }
+        if !was_flushed {
+            std::fs::remove_file(home.path().join("recovery-point-offset-checkpoint")).unwrap();
+        }
+        let broker = TestBroker::at(home.path(), &[]).await;
+        let mut client = broker.connect().await;
+        assert_eq!(client.fetch("t", 0, 0).await.high_watermark, i64::from(was_flushed));
+        let names = std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.file_name());
+        let strays = names.filter(|name| name.to_string_lossy().ends_with("-stray")).count();
+        assert_eq!(strays, usize::from(!was_flushed), "nothing is lost");
+        broker.stop().await;
+    }
+}

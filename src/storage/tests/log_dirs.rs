@@ -279,6 +279,18 @@ fn a_cluster_id_that_is_only_wished_for_gives_way_to_the_directorys() {
     assert!(open(Some("another"), true).is_err());
 }
 
+#[test]
+fn a_log_is_known_to_have_been_compacted_by_its_checkpoint() {
+    let (_, disk) = sim();
+    let name = TopicPartition::new("orders", 0);
+    let dir = open_dir(&disk).unwrap();
+    dir.create_partition(&name, id(1)).unwrap();
+    assert!(!dir.open_hint(&name).cleaned);
+    dir.write_cleaner_offsets(&[(name.clone(), Offset(1))].into()).unwrap();
+    drop(dir);
+    assert!(open_dir(&disk).unwrap().open_hint(&name).cleaned);
+}
+
 /// Seed 591993501093 of the simulation: a topic's only flush failed, it was deleted and made again, and a power cut came: its
 /// directory had lost the topic id, kept the record, and passed for the next topic's.
 #[test]
