@@ -7,6 +7,7 @@ change. What they do is in standin/stand-in.sh, and the suite says which ones it
 
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 
@@ -89,7 +90,27 @@ class Stack:
             self.is_up = True
             for name, role in sorted(self.stand_ins().items()):
                 print(f"# {self.number}: {name} is a stand-in that {SAYS[role]}", flush=True)
-            self.compose("up", "-d")
+            self.start()
+
+    def start(self, *arguments):
+        """
+        Some files publish ports of the range that outgoing connections are numbered from. Another suite's connection may have
+        one for a while: that is waited for, and whoever takes it between the look and the start is waited for once more.
+        """
+        for attempt in range(3):
+            for port in self.published():
+                until(f"port {port}, which the file publishes, is free", lambda port=port: is_free(port), 120)
+            done = self.compose("up", "-d", *arguments, ok=attempt == 2)
+            if done.returncode == 0:
+                return
+            check("address already in use" in done.stderr, f"docker-compose up: {done.stderr.strip()[-300:]}")
+            print(f"# {self.number}: a port was taken while it started; once more", flush=True)
+            self.compose("down", "-t", "0")
+
+    def published(self):
+        """The host's ports that the file names."""
+        ports = (str(p).split("/")[0].split(":") for s in self.services.values() for p in s.get("ports", []))
+        return sorted(int(p[-2]) for p in ports if len(p) > 1)
 
     def down(self, volumes=True):
         self.is_up = False
@@ -112,6 +133,17 @@ class Stack:
 
     def network(self):
         return PROJECT + "_default"
+
+
+def is_free(port):
+    """Nobody on this machine has the port, as docker wants it: for all addresses."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
 
 
 def is_real(image):

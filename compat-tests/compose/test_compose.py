@@ -265,7 +265,7 @@ def a_real_connect_worker(stack):
 def refused(stack):
     """Each of its brokers ends with 1, and with one sentence on standard error that says what is not there yet."""
     stack.take_over()
-    stack.compose("up", "-d", "--no-deps", *stack.brokers)
+    stack.start("--no-deps", *stack.brokers)
     for service in stack.brokers:
         # With `restart:` the engine tries again, a little later each time: between two tries the code of the last one is told.
         ended = until(f"{service} ends", lambda: (s := stack.state(service))["Status"] in ("exited", "restarting") and [s], 20)
