@@ -16,6 +16,9 @@ use crate::types::{ErrorCode, Offset, TopicId, TopicName, TopicPartition};
 use super::partition::{Partition, Shop};
 use super::tasks;
 
+/// Threads that open partitions, for each core: what is behind a recovery point is read from the disk.
+const OPENING_PER_CORE: usize = 4;
+
 pub struct Partitions {
     shop: Arc<Shop>,
     settings: Arc<Settings>,
@@ -79,8 +82,8 @@ impl Partitions {
         topics.values().flat_map(|topic| topic.partitions.iter().cloned()).collect()
     }
 
-    /// At start: everything the image names is there, with the files that were found for it. Opening is recovery, so it
-    /// runs on as many threads as there are cores. Directories that belong to no topic of the image are returned.
+    /// At start: everything the image names is there, with the files that were found for it. Opening is recovery, which waits
+    /// for the disk, so it runs on more threads than there are cores. Directories that belong to no topic of the image are returned.
     pub fn open_all(&self, image: &Image, mut found: Found) -> Vec<TopicPartition> {
         self.learn_defaults(image);
         let mut work = Vec::new();
@@ -108,7 +111,8 @@ impl Partitions {
         &self,
         work: Vec<(TopicPartition, TopicId, Arc<LogConfig>, PathBuf, OpenHint)>,
     ) -> HashMap<TopicPartition, Arc<Partition>> {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(work.len().max(1));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = (cores * OPENING_PER_CORE).min(work.len().max(1));
         let queue = std::sync::Mutex::new(work.into_iter());
         let done = std::sync::Mutex::new(HashMap::new());
         let worker = || loop {

@@ -85,11 +85,13 @@ pub(super) fn settle_leftovers(disk: &dyn Disk, dir: &Path) -> Result<Vec<String
             changed = true;
         }
     }
-    // What is left with that suffix belongs to a swap that had not begun when the crash came.
-    for name in disk.list(dir).context("list", dir)?.iter().filter(|name| name.ends_with(SWAP)) {
-        let path = dir.join(name);
-        disk.remove_file(&path).context("remove", &path)?;
-        changed = true;
+    if names.iter().any(|name| name.ends_with(SWAP)) {
+        // What is left with that suffix belongs to a swap that had not begun when the crash came.
+        for name in disk.list(dir).context("list", dir)?.iter().filter(|name| name.ends_with(SWAP)) {
+            let path = dir.join(name);
+            disk.remove_file(&path).context("remove", &path)?;
+            changed = true;
+        }
     }
     if changed {
         disk.sync_dir(dir).context("flush", dir)?;
@@ -149,6 +151,14 @@ pub(super) struct Opened {
     pub segments: Vec<Segment>,
     pub end: Offset,
     pub report: RecoveryReport,
+    /// The last segment was walked through to its end: nothing has to be looked up before the next append.
+    pub is_ready: bool,
+}
+
+impl Opened {
+    fn unread(segments: Vec<Segment>, end: Offset) -> Self {
+        Opened { segments, end, report: RecoveryReport::default(), is_ready: false }
+    }
 }
 
 pub(super) struct Opening<'a> {
@@ -166,13 +176,13 @@ impl Opening<'_> {
         let segments = self.load(names)?;
         self.check_all_there(&segments)?;
         let opened = match segments.last() {
-            None => Opened { segments, end: self.hint.log_start_offset, report: RecoveryReport::default() },
+            None => Opened::unread(segments, self.hint.log_start_offset),
             Some(active) => match self.hint.clean.then(|| active.seek(self.disk, Offset::MAX)) {
                 // After a clean stop there is nothing behind the last batch. If there is, the marker lies.
                 Some(Ok((position, end))) if position == active.size => {
                     self.check_end(active, end)?;
                     self.check_sizes(&segments)?;
-                    Opened { segments, end, report: RecoveryReport::default() }
+                    Opened::unread(segments, end)
                 }
                 _ => self.recover(segments, epochs)?,
             },
@@ -294,7 +304,7 @@ impl Opening<'_> {
         if end > point || report.reason.is_some() {
             self.flush(&segments[first.min(segments.len())..], &report)?;
         }
-        Ok(Opened { segments, end, report })
+        Ok(Opened { segments, end, report, is_ready: true })
     }
 
     /// Does a segment continue the log where the one before it, of that base offset and size, ended?
@@ -313,13 +323,20 @@ impl Opening<'_> {
         Err(format!("segment {} does not begin at offset {end}, where the log before it ends", segment.base_offset))
     }
 
-    /// Where the batches behind the recovery point begin. No checksum covers the offset of a first batch, and none is before
-    /// it to bear it out: but it does not begin above what was flushed, unless compaction took what was below (I10).
-    fn seek(&self, segment: &Segment, point: Offset) -> Result<(u64, Offset), Error> {
-        let (position, end) = segment.seek(self.disk, point)?;
+    /// Where the batches behind the recovery point begin; what is before them is known then. No checksum covers the offset of
+    /// a first batch, and none is before it to bear it out: but it does not begin above what was flushed, unless compaction
+    /// took what was below (I10).
+    fn seek(&self, segment: &mut Segment, point: Offset) -> Result<(u64, Offset), Error> {
+        // Indexes that have to be made again are made on the way.
+        let is_indexed = segment.facts().is_some();
+        let (position, end) =
+            if is_indexed { segment.seek(self.disk, point)? } else { segment.renew(self.disk, point)? };
         if end > point && !self.config.compact {
             let reason = format!("its first batch says offset {end}, but offset {point} was flushed once");
             return Err(Error::corrupt(segment.path(), segment.base_offset, reason));
+        }
+        if is_indexed {
+            segment.rewind(self.disk, position, end)?;
         }
         Ok((position, end))
     }
@@ -333,9 +350,11 @@ impl Opening<'_> {
     ) -> Result<Scanned, Error> {
         let (start, mut end) = match self.hint.recovery_point {
             point if point > segment.base_offset && !bug(5) => self.seek(segment, point)?,
-            _ => (0, segment.base_offset),
+            _ => {
+                segment.rewind(self.disk, 0, segment.base_offset)?;
+                (0, segment.base_offset)
+            }
         };
-        segment.rewind(self.disk, start, end)?;
         if bug(6) && self.hint.recovery_point > Offset::ZERO {
             return Ok(Scanned { end, position: start, stopped: Some("the checkpoint says so".into()) });
         }

@@ -83,6 +83,10 @@ impl<'a> Walk<'a> {
         if header.last_offset_delta < 0 || header.base_offset.0 < 0 {
             return Err(Stop::bad(position, "the offsets of the batch are negative"));
         }
+        if self.chunk <= HEADERS_CHUNK {
+            // Where batches are large nothing of the next one comes along.
+            self.chunk = if header.size() > HEADERS_CHUNK { HEADER_LEN } else { HEADERS_CHUNK };
+        }
         self.position += header.size() as u64;
         self.next_offset = Some(header.next_offset());
         Ok(Some((position, header)))

@@ -725,6 +725,29 @@ impl Segment {
         Ok(())
     }
 
+    /// Finds where the batches from `offset` on begin, as `seek` does, and makes everything known about those before it on the
+    /// same walk, as `rewind` does: for a segment whose indexes are gone, or were not finished.
+    pub fn renew(&mut self, disk: &dyn Disk, offset: Offset) -> Result<(u64, Offset), Error> {
+        self.rewind(disk, 0, self.base_offset)?;
+        let file = self.file(disk)?;
+        let mut walk = Walk::headers(&*file, 0, self.size);
+        let mut next = self.base_offset;
+        loop {
+            match walk.next_header() {
+                Ok(Some((position, header))) if header.last_offset() >= offset => {
+                    return Ok((position, if position == 0 { header.base_offset } else { next }));
+                }
+                Ok(Some((position, header))) => {
+                    self.note_batch(disk, &header, position);
+                    next = header.next_offset();
+                }
+                Ok(None) => return Ok((self.size, next)),
+                Err(Stop::Bad { position, .. }) if next >= offset => return Ok((position, next)),
+                Err(stop) => return Err(self.stopped(stop, next)),
+            }
+        }
+    }
+
     fn truncate_indexes(&mut self, disk: &dyn Disk, end: Offset) -> Result<(), Error> {
         let relative = self.relative(end).unwrap_or(i32::MAX);
         let offsets = self.offset_index.get_mut().as_mut().expect("the caller has loaded them");

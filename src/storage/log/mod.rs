@@ -142,7 +142,7 @@ impl Log {
         let mut epochs = stored_epochs.clone().unwrap_or_default();
         log.read_segment_list()?;
         let opening = Opening { disk: &*log.disk, dir: &log.dir, config: &log.config, hint: &hint, list: &log.listed };
-        let Opened { segments, end, mut report } = opening.segments(&names, &mut epochs)?;
+        let Opened { segments, end, mut report, is_ready } = opening.segments(&names, &mut epochs)?;
         log.take(segments, end);
         if !hint.clean {
             log.unlist_cut()?;
@@ -156,7 +156,10 @@ impl Log {
         log.open_epochs(stored_epochs, epochs)?;
         let flushed = if hint.clean { Offset::MAX } else { hint.recovery_point };
         log.open_producers(&names, flushed, now)?;
-        log.ready_active()?;
+        match log.segments.last() {
+            Some(active) if is_ready => active.release(),
+            _ => log.ready_active()?,
+        }
         log.finish_recovered()?;
         if !hint.clean && !log.unflushed_files.is_empty() {
             // Before the recovery point may move past what belongs to these files.
