@@ -46,7 +46,7 @@ pub async fn handle(ctx: &mut Context<'_>, request: ProduceRequest) -> Reply<Pro
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let outcome = match &named {
-                Ok(name) => append(ctx, name, data.index, data.records),
+                Ok(name) => append(ctx, name, data.index, data.records).await,
                 Err(code) => Err(Refused::from(*code)),
             };
             partitions.push(answers.take(data.index, outcome));
@@ -112,7 +112,12 @@ impl From<ErrorCode> for Refused {
     }
 }
 
-fn append(ctx: &Context<'_>, topic: &TopicName, index: i32, records: Option<Bytes>) -> Result<Taken, Refused> {
+async fn append(
+    ctx: &Context<'_>,
+    topic: &TopicName,
+    index: i32,
+    records: Option<Bytes>,
+) -> Result<Taken, Refused> {
     let partition = ctx.broker.partition(topic.as_str(), index)?;
     if crate::state::metadata::is_internal(topic.as_str()) {
         // Clients may read these topics, not write them (Kafka: INVALID_TOPIC_EXCEPTION).
@@ -134,6 +139,7 @@ fn append(ctx: &Context<'_>, topic: &TopicName, index: i32, records: Option<Byte
         let message = Some("This broker does not serve transactions yet".into());
         return Err(Refused { message, ..Refused::from(ErrorCode::InvalidTxnState) });
     }
+    partition.room_for_files().await;
     let appended = partition.append(&mut batch, Origin::Client).map_err(|error| match error {
         AppendError::Refused(code, reason) => {
             tracing::debug!(%topic, partition = index, reason, "batch refused");

@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
+use crate::file::descriptors;
 use crate::metrics::Metrics;
 use crate::storage;
 use crate::storage::disk::Disk;
@@ -40,6 +43,10 @@ pub struct Flusher {
     one_by_one: AtomicBool,
     /// A directory could not be opened; its partitions are in the queue again.
     wants_descriptors: AtomicBool,
+    /// How many files may be open.
+    most_files: usize,
+    /// A round is over.
+    ended: Notify,
 }
 
 /// How long to wait for files to be closed elsewhere.
@@ -69,6 +76,8 @@ impl Flusher {
             wake: Condvar::new(),
             one_by_one: AtomicBool::new(false),
             wants_descriptors: AtomicBool::new(false),
+            most_files: descriptors::for_files(),
+            ended: Notify::new(),
         })
     }
 
@@ -125,6 +134,20 @@ impl Flusher {
         for (partition, ticket, result) in self.sync(tickets) {
             partition.end_flush(ticket, result);
         }
+        if self.are_files_scarce() {
+            dirty.iter().for_each(|partition| partition.rest(true));
+        }
+        self.ended.notify_waiters();
+    }
+
+    /// Are more files open than may be?
+    pub fn are_files_scarce(&self) -> bool {
+        self.disk.open_files() > self.most_files
+    }
+
+    /// Until files have been closed again, or for a moment.
+    pub async fn files_closed(&self) {
+        let _ = tokio::time::timeout(PAUSE, self.ended.notified()).await;
     }
 
     /// Carries out what was begun; says of each how it went.
