@@ -53,6 +53,7 @@ meters! {
     cold_reads "ranges of records that a consumer asked for and that had to come from the disk";
     flushes "rounds of the flusher";
     flushed_files "files flushed to disk";
+    flushed_bytes "bytes of record batches that these rounds made outlast a power cut";
     append_failures "appends that the disk did not take";
     scrub_passes "times that everything stored was checked";
     scrubbed_bytes "bytes of closed segments that were checked";

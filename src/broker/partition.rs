@@ -67,6 +67,8 @@ struct State {
     shown_bytes: u64,
     /// `appended_bytes` when the flush under way began.
     flushing_bytes: u64,
+    /// How many of them the last flush has covered.
+    flushed_bytes: u64,
     /// When everything was last seen flushed.
     clean_at: Monotonic,
     /// Appended to or read since [`Partition::rest`] was called last.
@@ -174,6 +176,7 @@ impl Partition {
                 appended_bytes: 0,
                 shown_bytes: 0,
                 flushing_bytes: 0,
+                flushed_bytes: 0,
                 clean_at: Monotonic(0),
                 used: false,
             }),
@@ -415,6 +418,8 @@ impl Partition {
             self.tell_listener();
             return;
         }
+        self.shop.metrics.flushed_bytes.add(state.flushing_bytes - state.flushed_bytes);
+        state.flushed_bytes = state.flushing_bytes;
         if !self.shop.durable {
             return;
         }
@@ -694,6 +699,11 @@ mod tests {
             self.shop.flusher.round(partitions);
         }
 
+        /// Rounds of the flusher, and the bytes they have flushed.
+        fn flushed(&self) -> (u64, u64) {
+            (self.shop.metrics.flushes.get(), self.shop.metrics.flushed_bytes.get())
+        }
+
         /// Descriptors of this process that lead into the directory.
         fn open_files(&self) -> usize {
             let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
@@ -737,6 +747,25 @@ mod tests {
         assert!(floor.open_files() <= 4, "{} files of 34 segments are open", floor.open_files());
         append(&partition);
         assert!(!wants_flush(&partition), "an append alone wakes no other thread");
+    }
+
+    /// How many bytes a round of the flusher takes along, without counting any twice or those that came too late.
+    #[test]
+    fn bytes_are_counted_with_the_flush_that_covers_them() {
+        let floor = Floor::new();
+        let partition = floor.partition(0, 1 << 20);
+        let size = (append(&partition) + append(&partition)) as u64;
+        floor.flush(std::slice::from_ref(&partition));
+        assert_eq!(floor.flushed(), (1, size));
+        floor.flush(std::slice::from_ref(&partition));
+        assert_eq!(floor.flushed(), (2, size), "there was nothing new");
+        let ticket = {
+            append(&partition);
+            partition.begin_flush().unwrap()
+        };
+        append(&partition);
+        partition.end_flush(ticket, Ok(()));
+        assert_eq!(floor.flushed().1, size / 2 * 3, "one came while it ran");
     }
 
     /// A partition that is not used closes its files, and goes on as if nothing had happened.
