@@ -14,6 +14,10 @@ use super::Broker;
 /// than a process may have.
 const REST_MS: u64 = 30_000;
 
+/// Of what a start after a crash may read again, the headers of such a part may be those of one partition whose records are
+/// flushed.
+const PROGRESS_PARTS: u64 = 8;
+
 /// How often the thread looks whether something is due.
 const STEP: Duration = Duration::from_millis(500);
 
@@ -125,6 +129,8 @@ impl Rounds {
         if self.checkpoint.is_due(now.mono) || is_much {
             self.covered_bytes = appended;
             broker.checkpoint();
+            let worth = broker.settings.storage.recovery_max_bytes / PROGRESS_PARTS;
+            broker.partitions.all().iter().for_each(|partition| partition.note_progress(worth));
         }
         if is_much && broker.settings.storage.durability == Durability::PageCache {
             // Once that is done it is the next checkpoint's.

@@ -364,6 +364,18 @@ impl Partition {
         }
     }
 
+    /// Called now and then: leaves on the disk what makes a start after a crash quick, once `worth` bytes were appended.
+    pub(super) fn note_progress(self: &Arc<Self>, worth: u64) {
+        match self.tend(|log| log.note_progress_if_due(worth)) {
+            Some(Ok(true)) => self.queue_flush(),
+            // The appends of a disk that takes nothing say so themselves.
+            Some(Err(error)) => {
+                tracing::debug!(partition = %self.name, %error, "a start after a crash will take longer")
+            }
+            Some(Ok(false)) | None => {}
+        }
+    }
+
     /// Called now and then: closes the files of a partition that nobody has used since, or of any if `even_if_used`. They
     /// are opened when they are needed. What is not flushed is flushed first, and closed the next time: a file keeps its
     /// descriptor until then, so that a failed flush is heard of (I17).

@@ -8,6 +8,9 @@
 //! Below the recovery point nothing is ever cut: what was flushed and does not read back is an error that takes the
 //! partition offline and names the offset (I10). Behind it the longest run of whole batches stays.
 //!
+//! Of the active segment the headers are walked too, once, for indexes and producers: from where it was noted last how far
+//! those are known (`Log::note_progress_if_due`), which housekeeping sees to.
+//!
 //! Every step may be interrupted and repeated (I11): later segments go before the one in front of them is cut, highest
 //! first, and their going is flushed before the cut; so a second recovery sees the same damage or none. What is kept is
 //! flushed before anyone reads it (I13).

@@ -725,12 +725,18 @@ impl Segment {
         Ok(())
     }
 
-    /// Finds where the batches from `offset` on begin, as `seek` does, and makes everything known about those before it on the
-    /// same walk, as `rewind` does: for a segment whose indexes are gone, or were not finished.
+    /// Finds where the batches from `offset` on begin, as `seek` does, and learns everything about those before it on the same
+    /// walk, as `rewind` does: for a segment that has grown since its indexes were noted, or never had any.
     pub fn renew(&mut self, disk: &dyn Disk, offset: Offset) -> Result<(u64, Offset), Error> {
-        self.rewind(disk, 0, self.base_offset)?;
+        let start = match self.adopt_indexes(disk, offset)? {
+            Some(position) => position,
+            None => {
+                self.rewind(disk, 0, self.base_offset)?;
+                0
+            }
+        };
         let file = self.file(disk)?;
-        let mut walk = Walk::headers(&*file, 0, self.size);
+        let mut walk = Walk::headers(&*file, start, self.size);
         let mut next = self.base_offset;
         loop {
             match walk.next_header() {
@@ -738,7 +744,11 @@ impl Segment {
                     return Ok((position, if position == 0 { header.base_offset } else { next }));
                 }
                 Ok(Some((position, header))) => {
-                    self.note_batch(disk, &header, position);
+                    match position == start && start > 0 {
+                        // The last entry is its own.
+                        true => self.bytes_since_entry = header.size() as u64,
+                        false => self.note_batch(disk, &header, position),
+                    }
                     next = header.next_offset();
                 }
                 Ok(None) => return Ok((self.size, next)),
@@ -746,6 +756,48 @@ impl Segment {
                 Err(stop) => return Err(self.stopped(stop, next)),
             }
         }
+    }
+
+    /// Takes up the index files as far as it was noted that they are whole, without what lies at or behind `before`. Returns
+    /// the position of the batch that has the last entry; everything up to its end is known then. `None` where nothing was
+    /// noted, or where log and files do not bear it out.
+    fn adopt_indexes(&mut self, disk: &dyn Disk, before: Offset) -> Result<Option<u64>, Error> {
+        let Some(facts) = self.facts.get().filter(|facts| facts.size <= self.size) else { return Ok(None) };
+        let offsets = Index::open(disk, self.path.with_extension(OFFSET_INDEX));
+        let times = Index::open(disk, self.path.with_extension(TIME_INDEX));
+        let (Ok(mut offsets), Ok(mut times)) = (offsets, times) else { return Ok(None) };
+        if (offsets.len() as u64) < facts.offset_entries || (times.len() as u64) < facts.time_entries {
+            return Ok(None);
+        }
+        let end = self.relative(before.min(facts.end)).unwrap_or(i32::MAX);
+        if offsets.truncate_where(disk, |entry: &OffsetEntry| entry.relative_offset < end).is_err() {
+            return Ok(None);
+        }
+        let Some(last) = offsets.last() else { return Ok(None) };
+        // An entry of the time index behind it was made when the segment was noted, or later.
+        let kept = times.truncate_where(disk, |entry: &TimeEntry| entry.relative_offset <= last.relative_offset);
+        let (Ok(()), Some(latest)) = (kept, times.last()) else { return Ok(None) };
+        let position = u64::from(last.position);
+        let found = header_at(&*self.file(disk)?, position, self.size).context("read", &self.path)?;
+        let Some(header) = found.filter(|header| header.last_offset() == self.absolute(last.relative_offset)) else {
+            return Ok(None);
+        };
+        self.offset_index.replace(Some(offsets));
+        self.time_index.replace(Some(times));
+        let latest_offset = self.absolute(latest.relative_offset);
+        let (start, end) = (self.position_before(disk, latest_offset)?, position + header.size() as u64);
+        if !self.has_timestamp(disk, (start, end), latest_offset, latest.timestamp)? {
+            return Ok(None);
+        }
+        // A lying entry on the way there has had both made again.
+        let is_kept = self.offset_index.borrow().as_ref().and_then(Index::last).map(|entry| entry.position);
+        if is_kept != Some(last.position) {
+            return Ok(None);
+        }
+        self.max_timestamp.set(Some((latest.timestamp, latest_offset)));
+        self.first_timestamp.set(None);
+        self.facts.set(None);
+        Ok(Some(position))
     }
 
     fn truncate_indexes(&mut self, disk: &dyn Disk, end: Offset) -> Result<(), Error> {

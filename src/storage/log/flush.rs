@@ -124,17 +124,28 @@ impl Log {
 
     /// Flushes, and leaves what makes the next start quick: indexes, producer snapshot. The log may be used on.
     pub fn close(&mut self) -> Result<(), Error> {
-        self.note_progress(!self.producers.is_empty() || self.appended_since_snapshot > SNAPSHOT_WORTH)?;
+        self.note_progress(!self.producers.is_empty() || self.appended_since_snapshot > SNAPSHOT_WORTH, false)?;
         self.flush()?;
         self.release_files();
         Ok(())
     }
 
-    /// Leaves on the disk what spares reading the log up to here: indexes, and a snapshot if that is worth its file. What a
-    /// snapshot covers is in the other files before it; should it outlast them, `open_producers` finds out.
-    pub(super) fn note_progress(&mut self, with_snapshot: bool) -> Result<(), Error> {
+    /// Called now and then: a start after a crash would walk through everything since the last producer snapshot. Once that
+    /// is `worth` bytes or more, what spares it is left on the disk for the next flush to take along. Was it?
+    pub fn note_progress_if_due(&mut self, worth: u64) -> Result<bool, Error> {
+        let is_due = self.failed.is_none() && self.appended_since_snapshot >= worth.max(1);
+        if is_due {
+            self.note_progress(true, true)?;
+        }
+        Ok(is_due)
+    }
+
+    /// Leaves on the disk what spares reading the log up to here: indexes, those of a small segment if `keep_small`, and a
+    /// snapshot if that is worth its file. What a snapshot covers is in the other files before it; should it outlast them,
+    /// `open_producers` finds out.
+    pub(super) fn note_progress(&mut self, with_snapshot: bool, keep_small: bool) -> Result<(), Error> {
         if let Some(active) = self.segments.last_mut() {
-            self.unflushed_files.extend(active.finish(&*self.disk, self.log_end, false)?);
+            self.unflushed_files.extend(active.finish(&*self.disk, self.log_end, keep_small)?);
             self.note_segments(self.segments.len())?;
         }
         if with_snapshot { self.take_snapshot() } else { Ok(()) }

@@ -111,7 +111,7 @@ impl Log {
         }
         let end = self.end_of(count - 1);
         if self.snapshots.last().is_none_or(|newest| *newest < end) {
-            self.note_progress(true)?;
+            self.note_progress(true, false)?;
         }
         let mut open = Vec::with_capacity(count);
         for segment in &mut self.segments[..count] {

@@ -156,6 +156,9 @@ impl Story {
             if seed.one_in(8) {
                 self.checkpoint(process);
             }
+            if seed.one_in(6) {
+                process.log.note_progress_if_due(0).unwrap();
+            }
             if step % 18 == 17 {
                 self.delete(disk, process, seed);
             }

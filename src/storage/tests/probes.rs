@@ -383,3 +383,41 @@ fn i115_a_start_after_a_kill_flushes_nothing_log_by_log() {
         assert!(bench.log.begin_flush().is_none());
     }
 }
+
+/// A start after a kill goes back to where it was noted last how far indexes and producers are known, and not to the beginning
+/// of a large segment: a header that is damaged before it is met by who reads there, not by the start.
+#[test]
+fn i115_a_start_after_a_kill_passes_over_what_was_noted() {
+    for is_noted in [true, false] {
+        let mut bench = Bench::new(LogConfig { index_interval_bytes: 100, ..LogConfig::default() });
+        for index in 0..120 {
+            bench.put(timed(Timestamp(1000 + index % 70), &["a value"]));
+            if index == 99 {
+                assert!(!bench.log.note_progress_if_due(1 << 20).unwrap());
+                assert_eq!(bench.log.note_progress_if_due(if is_noted { 100 } else { u64::MAX }).unwrap(), is_noted);
+            }
+            if index == 109 {
+                assert_eq!(bench.log.flush().unwrap(), Offset(110));
+            }
+        }
+        let path = bench.files("log").remove(0);
+        let one = std::fs::metadata(&path).unwrap().len() as usize / 120;
+        // The version in the header of the batch at offset 50.
+        flip(&path, 50 * one + 16);
+        let started = bench.crash(110);
+        assert_eq!(started.is_ok(), is_noted, "{started:?}");
+        if is_noted {
+            let answers = |log: &crate::storage::log::Log| {
+                let times =
+                    [1000, 1045, 1069].map(|time| log.offset_for_timestamp(Timestamp(time), Offset(120)).unwrap());
+                format!("{times:?} {:?}", log.max_timestamp(Offset(120)).unwrap())
+            };
+            let found = answers(&bench.log);
+            assert_eq!((bench.end(), bench.read_all(100, 1000).len()), (120, 20));
+            assert!(bench.log.read(Offset(50), Offset(120), 100, true).is_err());
+            flip(&path, 50 * one + 16);
+            bench.crash(0).unwrap();
+            assert_eq!(found, answers(&bench.log), "as after a walk through everything");
+        }
+    }
+}

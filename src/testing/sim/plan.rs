@@ -122,6 +122,7 @@ fn overrides(dice: &mut Seed, durable: bool) -> Vec<String> {
         pick("metadata.log.max.record.bytes.between.snapshots", &["3000", "20000", "1000000"]),
         pick("connections.max.idle.ms", &["10000", "600000"]),
         pick("group.initial.rebalance.delay.ms", &["0", "1000"]),
+        pick("milena.recovery.max.bytes", &["4000", "30000", "536870912"]),
         "offsets.retention.minutes=1".into(),
         "offsets.retention.check.interval.ms=5000".into(),
         "log.message.timestamp.after.max.ms=9223372036854775807".into(),
