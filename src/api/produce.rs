@@ -16,13 +16,14 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use super::{Context, Payer, Reply, text};
+use crate::broker::Broker;
 use crate::broker::partition::{CommitState, Partition};
 use crate::broker::quotas::Use;
 use crate::broker::waiters::Waiter;
 use crate::net::Reaction;
 use crate::record::{self, Refusal};
 use crate::storage::log::{AppendError, Origin};
-use crate::types::{ErrorCode, Offset, TopicName};
+use crate::types::{ErrorCode, Offset, TopicId, TopicName};
 use crate::zoo::bug;
 
 pub const KEY: i16 = 0;
@@ -36,6 +37,11 @@ pub async fn handle(ctx: &mut Context<'_>, request: ProduceRequest) -> Reply<Pro
     if !matches!(acks, ACKS_ALL..=1) {
         return Reply::Now(refuse_all(&request, ErrorCode::InvalidRequiredAcks));
     }
+    let request = match ctx.broker.are_files_scarce() {
+        // In a future of its own, so that the usual one stays small.
+        true => Box::pin(room_for_files(ctx.broker.clone(), request)).await,
+        false => request,
+    };
     let bytes = ctx.request_bytes as f64;
     let mut answers = Answers { bill: ctx.meter(Use::Produce).map(|payer| (payer, bytes)), ..Answers::default() };
     for topic in request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty()) {
@@ -46,7 +52,7 @@ pub async fn handle(ctx: &mut Context<'_>, request: ProduceRequest) -> Reply<Pro
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let outcome = match &named {
-                Ok(name) => append(ctx, name, data.index, data.records).await,
+                Ok(name) => append(ctx, name, data.index, data.records),
                 Err(code) => Err(Refused::from(*code)),
             };
             partitions.push(answers.take(data.index, outcome));
@@ -63,6 +69,29 @@ pub async fn handle(ctx: &mut Context<'_>, request: ProduceRequest) -> Reply<Pro
         1 => Reply::Now(answers.response()),
         _ => answers.once_committed(Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0))),
     }
+}
+
+/// How often it is looked whether files have been closed, some seconds in all. After that the append says what is wrong.
+const LOOKS_FOR_FILES: usize = 100;
+
+/// Partitions without files are about to make some, and keep their descriptors until they are flushed. Whoever fills thousands of
+/// them goes at the pace of the flusher.
+async fn room_for_files(broker: Arc<Broker>, request: ProduceRequest) -> ProduceRequest {
+    let image = broker.image();
+    let is_new = |name: &str, index| broker.partition(name, index).is_ok_and(|partition| partition.has_no_files());
+    let any_is_new = request.topic_data.iter().any(|topic| {
+        let by_id = image.topic_by_id(TopicId(topic.topic_id));
+        let name = by_id.map_or(topic.name.0.as_str(), |topic| topic.name.as_str());
+        topic.partition_data.iter().any(|data| is_new(name, data.index))
+    });
+    drop(image);
+    for _ in 0..LOOKS_FOR_FILES {
+        if !any_is_new || !broker.are_files_scarce() {
+            break;
+        }
+        broker.files_closed().await;
+    }
+    request
 }
 
 /// A batch that is in the log.
@@ -112,12 +141,7 @@ impl From<ErrorCode> for Refused {
     }
 }
 
-async fn append(
-    ctx: &Context<'_>,
-    topic: &TopicName,
-    index: i32,
-    records: Option<Bytes>,
-) -> Result<Taken, Refused> {
+fn append(ctx: &Context<'_>, topic: &TopicName, index: i32, records: Option<Bytes>) -> Result<Taken, Refused> {
     let partition = ctx.broker.partition(topic.as_str(), index)?;
     if crate::state::metadata::is_internal(topic.as_str()) {
         // Clients may read these topics, not write them (Kafka: INVALID_TOPIC_EXCEPTION).
@@ -139,7 +163,6 @@ async fn append(
         let message = Some("This broker does not serve transactions yet".into());
         return Err(Refused { message, ..Refused::from(ErrorCode::InvalidTxnState) });
     }
-    partition.room_for_files().await;
     let appended = partition.append(&mut batch, Origin::Client).map_err(|error| match error {
         AppendError::Refused(code, reason) => {
             tracing::debug!(%topic, partition = index, reason, "batch refused");

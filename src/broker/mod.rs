@@ -221,6 +221,16 @@ impl Broker {
         }))
     }
 
+    /// Are more files open than may be?
+    pub fn are_files_scarce(&self) -> bool {
+        self.flusher.are_files_scarce()
+    }
+
+    /// Until files have been closed again, or for a moment.
+    pub async fn files_closed(&self) {
+        self.flusher.files_closed().await;
+    }
+
     /// Starts the threads: what blocks on the disk for long has its own. A simulation takes their steps itself.
     pub fn employ(self: &Arc<Self>) {
         let mut threads = vec![tasks::thread("milena-flush", {

@@ -36,9 +36,6 @@ pub struct Shop {
     pub durable: bool,
 }
 
-/// How often it is looked whether files have been closed, some seconds in all. After that the append says what is wrong.
-const LOOKS_FOR_FILES: usize = 100;
-
 pub struct Partition {
     pub name: TopicPartition,
     pub topic_id: TopicId,
@@ -297,16 +294,9 @@ impl Partition {
         Ok(appended)
     }
 
-    /// Before an append: until a partition without files may make some. They keep their descriptors until they are flushed, so
-    /// whoever fills thousands of new partitions at once goes at the pace of the flusher.
-    pub async fn room_for_files(&self) {
-        let flusher = &self.shop.flusher;
-        for _ in 0..LOOKS_FOR_FILES {
-            if !flusher.are_files_scarce() || !matches!(self.lock().log, Slot::Empty) {
-                return;
-            }
-            flusher.files_closed().await;
-        }
+    /// Will the next append make its directory and its files?
+    pub fn has_no_files(&self) -> bool {
+        matches!(self.lock().log, Slot::Empty)
     }
 
     /// Makes directory and log at the first append.
